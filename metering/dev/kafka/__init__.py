@@ -1,0 +1,1 @@
+"""A local Kafka: brokers in KRaft mode, as processes of this machine."""
