@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -148,6 +149,11 @@ class PostgresServer:
         """Let a frozen server go on (SIGCONT)."""
         if self._process is not None:
             self._process.thaw()
+
+    def remove(self) -> None:
+        """End the server at once and delete its data."""
+        self.kill()
+        shutil.rmtree(self.data, ignore_errors=True)
 
     async def _ready(self) -> None:
         process = self._process

@@ -1,0 +1,90 @@
+"""Fixtures that every test may use; what stands behind them is in `support/`."""
+
+import uuid
+from collections.abc import AsyncIterator, Mapping
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from support.stack import Stack, directory, local_stack
+from support.topics import TopicFactory, create_topic, delete_topics, unique_name
+
+from metering.dev.kafka.cluster import KafkaCluster
+from metering.dev.kafka.server import KafkaServer
+from metering.dev.postgres.server import PostgresServer
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stack() -> AsyncIterator[Stack]:
+    async with local_stack() as running:
+        yield running
+
+
+@pytest.fixture
+def kafka_bootstrap(stack: Stack) -> str:
+    return stack.kafka_bootstrap
+
+
+@pytest_asyncio.fixture
+async def database(stack: Stack) -> AsyncIterator[str]:
+    """The DSN of a new and empty database."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    connection = await asyncpg.connect(stack.postgres_dsn)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+        yield stack.database_dsn(name)
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+@pytest_asyncio.fixture
+async def topic(kafka_bootstrap: str) -> AsyncIterator[TopicFactory]:
+    """Makes topics with names of their own, and removes them after the test."""
+    made: list[str] = []
+
+    async def make(*, partitions: int = 1, configs: Mapping[str, str] | None = None) -> str:
+        name = unique_name()
+        await create_topic(kafka_bootstrap, name, partitions=partitions, configs=configs)
+        made.append(name)
+        return name
+
+    yield make
+    if made:
+        await delete_topics(kafka_bootstrap, made)
+
+
+@pytest_asyncio.fixture
+async def own_postgres() -> AsyncIterator[PostgresServer]:
+    """A Postgres for this test alone, to be stopped, killed or frozen at will."""
+    with directory() as home:
+        server = PostgresServer.create(home)
+        try:
+            await server.start()
+            yield server
+        finally:
+            server.remove()
+
+
+@pytest_asyncio.fixture
+async def own_kafka() -> AsyncIterator[KafkaServer]:
+    """A broker for this test alone, to be stopped, killed or frozen at will."""
+    with directory() as home:
+        cluster = KafkaCluster.create(home)
+        try:
+            await cluster.start()
+            yield cluster.servers[0]
+        finally:
+            cluster.kill()
+
+
+@pytest_asyncio.fixture
+async def kafka_cluster() -> AsyncIterator[KafkaCluster]:
+    """Three brokers for this test alone: every partition thrice, two copies needed for an acknowledgement."""
+    with directory() as home:
+        cluster = KafkaCluster.create(home, brokers=3)
+        try:
+            await cluster.start()
+            yield cluster
+        finally:
+            cluster.kill()
