@@ -17,22 +17,32 @@ OTHER: Final = None
 """The group values of the one series that takes what a cardinality limit turned away."""
 
 
-
 class LogRecord(Protocol):
     """What the decisions read of a Kafka record; aiokafka's `ConsumerRecord` fits as it is."""
 
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """Its place in the partition."""
+
     @property
-    def timestamp(self) -> int: ...  # milliseconds since the epoch
+    def timestamp(self) -> int:
+        """Milliseconds since the epoch."""
+
     @property
-    def timestamp_type(self) -> int: ...  # 0 CreateTime, 1 LogAppendTime
+    def timestamp_type(self) -> int:
+        """0 for CreateTime, 1 for LogAppendTime."""
+
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """The subject, if a well-behaved producer wrote it."""
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The event (structured mode) or its data (binary mode)."""
+
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """In the order written."""
 
 
 class Outcomes(NamedTuple):
@@ -75,7 +85,7 @@ class Increment(msgspec.Struct, gc=False):
     """What a batch adds to one window.
 
     `value` is the sum, minimum, maximum or last value of the batch's events, by the meter's aggregation;
-    None for `count` and `unique`. `value_time_us` and `value_offset` order `last` strictly: time, then offset.
+    None for `count` and `unique`. `value_time_us` and `value_offset` order `last`: time, then offset.
     """
 
     events: int

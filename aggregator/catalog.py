@@ -1,0 +1,111 @@
+"""The meters as the fold uses them: by event type and time, ready to read an event's values."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from aggregator.meter import Meter, compile_meter
+
+
+class StoredVersion(Protocol):
+    """A meter version as the store keeps it."""
+
+    @property
+    def meter_version_id(self) -> int:
+        """Names this version everywhere."""
+
+    @property
+    def meter(self) -> str:
+        """The meter's name, shared by its versions."""
+
+    @property
+    def version(self) -> int:
+        """1, 2, … within the meter."""
+
+    @property
+    def definition(self) -> Mapping[str, object]:
+        """As `schemas.catalog.Meter.definition` wrote it."""
+
+    @property
+    def effective_from_us(self) -> int | None:
+        """Event time from which it is in force; None: from the beginning."""
+
+    @property
+    def retired(self) -> bool:
+        """Whether the meter counts nothing from here on."""
+
+
+class StoredCatalog(Protocol):
+    """All meter versions, and the head that names this state of the catalog."""
+
+    @property
+    def head(self) -> int:
+        """Grows with every apply."""
+
+    @property
+    def versions(self) -> Sequence[StoredVersion]:
+        """All that there ever were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The meters of one event type over event time: `meters[i]` from `starts_us[i-1]` on."""
+
+    starts_us: tuple[int, ...]
+    meters: tuple[tuple[Meter, ...], ...]  # one more than the starts
+
+    def at(self, time_us: int) -> tuple[Meter, ...]:
+        """The meters in force for an event of this time."""
+        return self.meters[bisect_right(self.starts_us, time_us)]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """One head of the catalog, compiled."""
+
+    head: int
+    timelines: Mapping[str, Timeline]  # by event type
+    versions: Mapping[int, Meter]  # by meter version, those of the past too
+
+    @property
+    def kinds(self) -> dict[int, str]:
+        """Aggregation by meter version."""
+        return {version: meter.aggregation for version, meter in self.versions.items()}
+
+    @property
+    def windows_us(self) -> dict[int, int]:
+        """Window length by meter version."""
+        return {version: meter.window_us for version, meter in self.versions.items()}
+
+
+def compile_catalog(stored: StoredCatalog) -> Catalog:
+    """The catalog as the fold uses it; a version is in force until the next one of its meter."""
+    by_meter: dict[str, list[StoredVersion]] = {}
+    for version in sorted(stored.versions, key=lambda v: (v.meter, v.version)):
+        by_meter.setdefault(version.meter, []).append(version)
+    compiled: dict[int, Meter] = {}
+    spans: dict[str, list[tuple[int | None, int | None, Meter]]] = {}
+    for versions in by_meter.values():
+        ends = [version.effective_from_us for version in versions[1:]]
+        for version, end_us in zip(versions, [*ends, None], strict=True):
+            if version.retired:
+                continue
+            meter = compile_meter(version.meter_version_id, version.meter, version.definition)
+            compiled[meter.meter_version_id] = meter
+            spans.setdefault(meter.event_type, []).append((version.effective_from_us, end_us, meter))
+    return Catalog(stored.head, {kind: _timeline(of_type) for kind, of_type in spans.items()}, compiled)
+
+
+def _timeline(spans: list[tuple[int | None, int | None, Meter]]) -> Timeline:
+    starts = sorted({edge for start, end, _ in spans for edge in (start, end) if edge is not None})
+    segments = [None, *starts]
+    return Timeline(
+        tuple(starts), tuple(tuple(m for s, e, m in spans if _covers(s, e, at)) for at in segments)
+    )
+
+
+def _covers(start_us: int | None, end_us: int | None, segment_us: int | None) -> bool:
+    if segment_us is None:
+        return start_us is None
+    return (start_us is None or start_us <= segment_us) and (end_us is None or segment_us < end_us)

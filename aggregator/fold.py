@@ -1,0 +1,205 @@
+"""The heart: what a stretch of one partition's log comes to, as one pure function."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from decimal import localcontext
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.admission import Admission, Candidates, admit
+from aggregator.batch import Batch, LastRecord, Outcomes
+from aggregator.catalog import Catalog
+from aggregator.clock import frontiers_us
+from aggregator.dedupe import Queries, Verdict, deduplicate, hours_to_load
+from aggregator.identity import Identifier, columns, record_hash
+from aggregator.memory import I64, U64, packed, run_of
+from aggregator.reading import Reading
+from aggregator.refusals import quarantined
+from aggregator.state import ArchivedHour, Needs, PartitionState, TopicRules, live_since_hour
+from aggregator.windows import Accepted, Metered, meter_events, tallies
+from schemas.number import EXACT
+from schemas.partitioner import PARTITIONERS
+
+Flags = NDArray[np.bool_]
+NewIds = Mapping[int, tuple[U64, U64]]  # event hour -> columns of the entries accepted in it
+
+_CACHED_SUBJECTS: Final = 200_000
+
+
+def fold(
+    reading: Reading,
+    state: PartitionState,
+    catalog: Catalog,
+    rejected: frozenset[int] = frozenset(),
+) -> Batch | Needs:
+    """Decide every effect of a stretch of the log; read nothing, write nothing, know no clock but the log's.
+
+    Each record gets exactly one outcome, each accepted event exactly one outcome per meter that matches it.
+    How the log is cut into readings changes no effect but the cut itself.
+
+    Args:
+        reading: decoded records, from exactly where the state ends.
+        state: of the partition before them.
+        catalog: the meters in force.
+        rejected: offsets of records whose values the database has refused.
+
+    Returns:
+        The batch to write, with the state after it; or what must be loaded into the state first.
+
+    Raises:
+        ValueError: the reading does not continue the state.
+    """
+    if (reading.partition, reading.first_offset) != (state.partition, state.next_offset):
+        given = f"{reading.partition}@{reading.first_offset}"
+        msg = f"a fold of {state.partition}@{state.next_offset} was given {given}"
+        raise ValueError(msg)
+    with localcontext(EXACT):
+        frontiers = frontiers_us(reading.records, state)
+        admission = admit(reading, frontiers, state.rules, _partition_of(state.rules), rejected)
+        candidates = admission.candidates
+        queries = _queries(reading, candidates, _identifier(state.rules.identity_key))
+        missing_hours = hours_to_load(queries, state.archive)
+        if missing_hours:
+            return Needs(missing_hours, frozenset())
+        verdicts = deduplicate(queries, state.memory, state.archive)
+        accepted = _accepted(reading, candidates, verdicts == Verdict.ACCEPTED, frontiers)
+        metered = meter_events(accepted, catalog, state.groups)
+        if metered.groups_needed:
+            return Needs(frozenset(), frozenset(metered.groups_needed))
+        return _batch(reading, state, catalog, admission, queries, verdicts, metered, frontiers)
+
+
+@lru_cache(maxsize=4)
+def _identifier(key: bytes) -> Identifier:
+    return Identifier(key)
+
+
+@lru_cache(maxsize=4)
+def _partition_of(rules: TopicRules) -> Callable[[str], int]:
+    partition = PARTITIONERS[rules.partitioner]
+    return lru_cache(_CACHED_SUBJECTS)(lambda subject: partition(subject.encode(), rules.partitions))
+
+
+def _queries(reading: Reading, candidates: Candidates, identifier: Identifier) -> Queries:
+    events = [reading.events[place] for place in candidates.places]
+    is_repair = np.zeros(len(events), dtype=bool)
+    meter_versions: dict[int, int] = {}
+    if candidates.repairs:
+        for row, place in enumerate(candidates.places):
+            repair = candidates.repairs.get(place)
+            if repair is not None:
+                is_repair[row] = True
+                if repair.meter_version_id is not None:
+                    meter_versions[row] = repair.meter_version_id
+    high, low = columns(
+        identifier.identities(events, meter_versions),
+        identifier.digests(events),
+        candidates.times_us,
+        candidates.hours,
+    )
+    return Queries(high, low, candidates.hours, candidates.since_hours, is_repair)
+
+
+def _accepted(
+    reading: Reading, candidates: Candidates, is_accepted: Flags, frontiers: I64
+) -> Iterator[Accepted]:
+    places = np.array(candidates.places, dtype=np.int64)[is_accepted]
+    for place, frontier_us in zip(places.tolist(), frontiers[places].tolist(), strict=True):
+        yield Accepted(place, reading.records[place].offset, frontier_us, reading.events[place])
+
+
+def _batch(
+    reading: Reading,
+    state: PartitionState,
+    catalog: Catalog,
+    admission: Admission,
+    queries: Queries,
+    verdicts: NDArray[np.int8],
+    metered: Metered,
+    frontiers: I64,
+) -> Batch:
+    is_accepted = verdicts == Verdict.ACCEPTED
+    conflicts = np.flatnonzero(verdicts == Verdict.CONFLICT)
+    ids = _ids_by_hour(queries, is_accepted)
+    after = _state_after(reading, state, admission.candidates.times_us[is_accepted], ids, metered, frontiers)
+    outcomes = Outcomes(
+        accepted=int(is_accepted.sum()),
+        duplicate=int((verdicts == Verdict.DUPLICATE).sum()),
+        conflict=len(conflicts),
+        quarantined=len(admission.refused),
+        tick=admission.ticks,
+        gap=reading.next_offset - reading.first_offset - len(reading.records),
+    )
+    return Batch(
+        partition=reading.partition,
+        first_offset=reading.first_offset,
+        next_offset=reading.next_offset,
+        frontier_us=after.frontier_us,
+        newest_time_us=after.newest_time_us,
+        last=after.last,
+        catalog_head=catalog.head,
+        outcomes=outcomes,
+        unmetered=metered.unmetered,
+        late_by_pipeline=metered.late_by_pipeline,
+        meters=tallies(metered, catalog),
+        ids={hour: packed(high, low) for hour, (high, low) in ids.items()},
+        increments=metered.increments,
+        adjustments=metered.adjustments,
+        quarantined=quarantined(
+            reading,
+            admission.refused,
+            [admission.candidates.places[row] for row in conflicts.tolist()],
+            metered.errors,
+        ),
+        next_state=after,
+    )
+
+
+def _ids_by_hour(queries: Queries, is_accepted: Flags) -> NewIds:
+    by_hour = {}
+    for hour in np.unique(queries.hours[is_accepted]).tolist():
+        rows = is_accepted & (queries.hours == hour)
+        by_hour[hour] = queries.high[rows], queries.low[rows]
+    return by_hour
+
+
+def _state_after(
+    reading: Reading,
+    state: PartitionState,
+    accepted_times_us: I64,
+    ids: NewIds,
+    metered: Metered,
+    frontiers: I64,
+) -> PartitionState:
+    frontier_us = int(frontiers[-1]) if len(frontiers) else state.frontier_us
+    since_hour = live_since_hour(state.rules, frontier_us)
+    memory = state.memory
+    archive = dict(state.archive)
+    for hour, (high, low) in ids.items():
+        run = run_of(high, low, hour, hour)
+        memory = memory.with_run(run, since_hour)
+        if hour in archive:
+            archive[hour] = ArchivedHour(archive[hour].memory.with_run(run, hour), reading.next_offset)
+    newest_times_us = [] if state.newest_time_us is None else [state.newest_time_us]
+    if len(accepted_times_us):
+        newest_times_us.append(int(accepted_times_us.max()))
+    return replace(
+        state,
+        next_offset=reading.next_offset,
+        frontier_us=frontier_us,
+        newest_time_us=max(newest_times_us, default=None),
+        last=_last(reading) or state.last,
+        memory=memory,
+        archive=archive,
+        groups=state.groups.with_batch(reading.next_offset, metered.groups_added),
+    )
+
+
+def _last(reading: Reading) -> LastRecord | None:
+    if not reading.records:
+        return None
+    record = reading.records[-1]
+    return LastRecord(record.offset, record.timestamp * 1000, record_hash(record))
