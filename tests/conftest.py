@@ -1,11 +1,13 @@
 """Fixtures that every test may use; what stands behind them is in `support/`."""
 
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from support.processes import Commands, plain_environment
 from support.stack import Stack, directory, local_stack
 from support.topics import TopicFactory, create_topic, delete_topics, unique_name
 
@@ -52,6 +54,14 @@ async def topic(kafka_bootstrap: str) -> AsyncIterator[TopicFactory]:
     yield make
     if made:
         await delete_topics(kafka_bootstrap, made)
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Iterator[Commands]:
+    """Starts `metering …` processes; add this test's settings to `commands.environment`."""
+    started = Commands(tmp_path, plain_environment())
+    yield started
+    started.kill_all()
 
 
 @pytest_asyncio.fixture
