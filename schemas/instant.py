@@ -1,0 +1,55 @@
+"""Instants: RFC 3339 text to microseconds since the Unix epoch, and back."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from schemas.codes import Code, Refused
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MICROSECOND_DIGITS: Final = 6
+
+_HOUR_MINUTE: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_DATE_TIME: Final = re.compile(
+    rf"(?P<date>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[Tt](?P<time>{_HOUR_MINUTE}:[0-5][0-9])"
+    rf"(?:\.(?P<fraction>[0-9]+))?(?P<zone>[Zz]|[+-]{_HOUR_MINUTE})?"
+)
+
+
+class TimeRefused(Refused):
+    """A text that is no instant: `bad_time` or `naive_time`."""
+
+    def __init__(self, code: Code, text: str) -> None:
+        super().__init__(code, ascii(text[:100]))
+
+
+def parse_time_us(text: str) -> int:
+    """Microseconds since the epoch of an RFC 3339 date-time with a zone, in the years 1 to 9999 UTC.
+
+    Digits beyond the microsecond are cut, never rounded: 18:59:59.9999999 belongs to its hour.
+
+    Raises:
+        TimeRefused: the text is no such instant, has the second 60, or names no zone.
+    """
+    match = _DATE_TIME.fullmatch(text)
+    if match is None:
+        raise TimeRefused(Code.BAD_TIME, text)
+    fraction = (match["fraction"] or "")[:_MICROSECOND_DIGITS].ljust(_MICROSECOND_DIGITS, "0")
+    zone = (match["zone"] or "Z").upper()
+    try:
+        # Refuses days that do not exist, and instants outside the years 1 to 9999 once they are in UTC.
+        local = datetime.fromisoformat(f"{match['date']}T{match['time']}.{fraction}{zone}")
+        instant = local.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise TimeRefused(Code.BAD_TIME, text) from None
+    if match["zone"] is None:
+        raise TimeRefused(Code.NAIVE_TIME, text)
+    return (instant - EPOCH) // _MICROSECOND
+
+
+def format_time(time_us: int) -> str:
+    """The RFC 3339 text of an instant in UTC, with as many of the six fractional digits as it needs."""
+    instant = EPOCH + time_us * _MICROSECOND
+    text = instant.replace(tzinfo=None).isoformat()
+    return (text.rstrip("0") if "." in text else text) + "Z"

@@ -1,0 +1,75 @@
+"""The header of a repair record: which refused record it brings back."""
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from schemas.codes import Code, Refused
+
+REPAIR_HEADER: Final = "metering-repair"
+"""The Kafka header's name; its value is `partition=…;offset=…;code=…[;meter_version=…]`."""
+
+_NATURAL: Final = r"(?:0|[1-9][0-9]{0,18})"
+_ORIGIN: Final = re.compile(
+    rf"partition=(?P<partition>{_NATURAL});offset=(?P<offset>{_NATURAL});code=(?P<code>[a-z0-9_]+)"
+    rf"(?:;meter_version=(?P<meter_version>{_NATURAL}))?"
+)
+
+
+class RepairHeaderRefused(Refused):
+    """A repair header that this system does not write: `bad_repair_header`."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Code.BAD_REPAIR_HEADER, detail)
+
+
+class RepairOrigin(NamedTuple):
+    """Where a repair record was refused first, why, and for which meter version if for one alone."""
+
+    partition: int
+    offset: int
+    code: Code
+    meter_version_id: int | None = None
+
+    def encode(self) -> bytes:
+        """The header's value."""
+        text = f"partition={self.partition};offset={self.offset};code={self.code}"
+        if self.meter_version_id is not None:
+            text += f";meter_version={self.meter_version_id}"
+        return text.encode()
+
+    @classmethod
+    def parse(cls, header: bytes) -> "RepairOrigin":
+        """The origin that a header's value names, exactly as `encode` writes it.
+
+        Raises:
+            RepairHeaderRefused: it is anything else.
+        """
+        match = _ORIGIN.fullmatch(header.decode("ascii", errors="replace"))
+        if match is None:
+            raise RepairHeaderRefused(f"not a repair header: {header[:200]!r}")
+        try:
+            code = Code(match["code"])
+        except ValueError:
+            raise RepairHeaderRefused(f"no such code: {match['code']}") from None
+        meter_version = match["meter_version"]
+        return cls(
+            partition=int(match["partition"]),
+            offset=int(match["offset"]),
+            code=code,
+            meter_version_id=None if meter_version is None else int(meter_version),
+        )
+
+
+def repair_origin(headers: Sequence[tuple[str, bytes | None]]) -> RepairOrigin | None:
+    """The origin named by a record's headers; None if the record is live.
+
+    Raises:
+        RepairHeaderRefused: the header is malformed, or there are several.
+    """
+    values = [value for name, value in headers if name == REPAIR_HEADER]
+    if not values:
+        return None
+    if len(values) > 1 or values[0] is None:
+        raise RepairHeaderRefused("a repair record has exactly one repair header, with a value")
+    return RepairOrigin.parse(values[0])
