@@ -1,27 +1,25 @@
 """Why the local stack could not do what was asked."""
 
-from typing import Final, Literal
+from typing import Literal
 
-EXIT_CODE: Final = 69
-"""What `metering dev` exits with on a `StackError`: EX_UNAVAILABLE of sysexits.h."""
+from metering.errors import MeteringError
 
 StackCode = Literal[
     "half_configured",
-    "unreachable",
     "java_missing",
     "maven_missing",
     "kafka_not_fetched",
     "postgres_missing",
     "no_account",
+    "docker_failed",
     "not_started",
     "not_stopped",
     "other_shape",
 ]
 
 
-class StackError(Exception):
-    """A refusal: `code` is stable, the message says in a sentence what to do."""
+class StackError(MeteringError):
+    """The local stack cannot be had as asked; the sentence says what to install or change."""
 
-    def __init__(self, code: StackCode, message: str) -> None:
-        super().__init__(message)
-        self.code: StackCode = code
+    def __init__(self, code: StackCode, sentence: str) -> None:
+        super().__init__(code, sentence)

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -10,7 +11,7 @@ import msgspec
 import psutil
 
 from metering.dev.accounts import Account, running_as
-from metering.dev.conditions import until
+from metering.dev.conditions import POLL_S, until
 from metering.dev.errors import StackError
 
 _SAME_START_S: Final = 2.0
@@ -65,7 +66,7 @@ class ServerProcess:
             started_s = process.create_time()
         except (FileNotFoundError, psutil.NoSuchProcess):
             return None
-        if abs(started_s - identity.started_s) > _SAME_START_S or process.status() == psutil.STATUS_ZOMBIE:
+        if abs(started_s - identity.started_s) > _SAME_START_S or _has_ended(process):
             return None
         return cls(process)
 
@@ -79,7 +80,8 @@ class ServerProcess:
         try:
             self._process.wait(timeout=0)
         except psutil.TimeoutExpired:
-            return True
+            # One that we did not start, or that started before us, may wait long for its parent to reap it.
+            return not _has_ended(self._process)
         return False
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -107,7 +109,8 @@ class ServerProcess:
         for child in self._children():
             _signal(child, signal.SIGKILL)
         self.send_signal(signal.SIGKILL)
-        self._process.wait()
+        while self.alive():
+            time.sleep(POLL_S)
 
     async def ended(self, deadline_s: float) -> bool:
         """Wait until the server has ended; False when it has not after `deadline_s`."""
@@ -132,6 +135,13 @@ def last_lines(log: Path, count: int = 15) -> str:
 def not_started(name: str, log: Path) -> StackError:
     """Say that a server did not come up, with the end of its log."""
     return StackError("not_started", f"{name} did not start; see {log}, which ends:\n{last_lines(log)}")
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -17,15 +17,14 @@ class KafkaCluster:
 
     def __init__(self, layout: Layout, directory: Path) -> None:
         self.layout = layout
+        self._directory = directory
         self.servers = tuple(KafkaServer(layout, node, directory / str(node.id)) for node in layout.nodes)
 
     @classmethod
     def create(cls, directory: Path, *, brokers: int = 1, heap_mb: int = TEST_HEAP_MB) -> Self:
         """Lay out a new cluster in `directory`; nothing runs yet."""
-        layout = Layout.new(brokers=brokers, heap_mb=heap_mb)
         directory.mkdir(parents=True, exist_ok=True)
-        _layout_file(directory).write_bytes(msgspec.json.encode(layout))
-        return cls(layout, directory)
+        return cls(_keep(Layout.new(brokers=brokers, heap_mb=heap_mb), directory), directory)
 
     @classmethod
     def open(cls, directory: Path) -> Self | None:
@@ -35,6 +34,10 @@ class KafkaCluster:
         except FileNotFoundError:
             return None
         return cls(msgspec.json.decode(written, type=Layout), directory)
+
+    def with_heap(self, heap_mb: int) -> Self:
+        """Give the same cluster with another heap for the brokers that start from now on."""
+        return type(self)(_keep(self.layout.with_heap(heap_mb), self._directory), self._directory)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -63,6 +66,11 @@ class KafkaCluster:
         """End every broker at once (SIGKILL)."""
         for server in self.servers:
             server.kill()
+
+
+def _keep(layout: Layout, directory: Path) -> Layout:
+    _layout_file(directory).write_bytes(msgspec.json.encode(layout))
+    return layout
 
 
 def _layout_file(directory: Path) -> Path:

@@ -41,6 +41,10 @@ class Layout(msgspec.Struct, frozen=True):
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         return cls(cluster_id=cluster_id, nodes=nodes, heap_mb=heap_mb)
 
+    def with_heap(self, heap_mb: int) -> Self:
+        """Give the same cluster with another heap."""
+        return msgspec.structs.replace(self, heap_mb=heap_mb)
+
     @property
     def bootstrap_servers(self) -> str:
         """Every node's address, as Kafka clients take them."""

@@ -29,6 +29,11 @@ class KafkaServer:
         self._process = ServerProcess.find(self._identity_file)
 
     @property
+    def name(self) -> str:
+        """What it is called in a list of servers."""
+        return f"kafka {self.node.id}"
+
+    @property
     def address(self) -> str:
         """Where clients connect; the same after every restart."""
         return self.node.address
@@ -37,6 +42,10 @@ class KafkaServer:
     def pid(self) -> int | None:
         """The broker's process, if it runs."""
         return self._process.pid if self._process is not None and self._process.alive() else None
+
+    async def answers(self) -> bool:
+        """Tell whether the broker answers now, and the cluster counts it as alive."""
+        return self.node.id in await live_brokers(self.address)
 
     def spawn(self) -> None:
         """Start the process if it does not run; `ready` tells when it serves."""
@@ -61,7 +70,7 @@ class KafkaServer:
             StackError: `not_started`, when the process ends or takes too long.
         """
         process = self._process
-        if process is None or not await until(self._serves, while_=process.alive, deadline_s=_START_S):
+        if process is None or not await until(self.answers, while_=process.alive, deadline_s=_START_S):
             raise not_started(f"Kafka broker {self.node.id}", self.log)
 
     async def start(self) -> None:
@@ -98,9 +107,6 @@ class KafkaServer:
         """Let a frozen broker go on (SIGCONT)."""
         if self._process is not None:
             self._process.thaw()
-
-    async def _serves(self) -> bool:
-        return self.node.id in await live_brokers(self.address)
 
     def _format(self, properties: Path) -> None:
         tool = ["kafka.tools.StorageTool", "format", "-t", self._layout.cluster_id, "-c", str(properties)]

@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import Final, Literal, Self
 
-import asyncpg
 import msgspec
 
 from metering.dev.accounts import Account, running_as, server_account
@@ -17,6 +16,7 @@ from metering.dev.conditions import until
 from metering.dev.errors import StackError
 from metering.dev.ports import free_ports
 from metering.dev.postgres.binaries import postgres_programs
+from metering.dev.postgres.readiness import accepts_queries
 from metering.dev.processes import ServerProcess, not_started
 
 USER: Final = "postgres"
@@ -83,6 +83,16 @@ class PostgresServer:
         return cls(msgspec.json.decode(written, type=_Description), directory)
 
     @property
+    def name(self) -> str:
+        """What it is called in a list of servers."""
+        return "postgres"
+
+    @property
+    def address(self) -> str:
+        """Where it listens, without secrets."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
     def port(self) -> int:
         """Where it listens on 127.0.0.1; the same after every restart."""
         return self._description.port
@@ -101,6 +111,10 @@ class PostgresServer:
         """Give the superuser's address of `database`; `port` for a proxy that stands before the server."""
         password = self._description.password
         return f"postgresql://{USER}:{password}@127.0.0.1:{port or self.port}/{database}"
+
+    async def answers(self) -> bool:
+        """Tell whether it accepts queries now."""
+        return await accepts_queries(self.dsn())
 
     async def start(self) -> None:
         """Start the server on its port with its data, and wait until it answers.
@@ -157,16 +171,8 @@ class PostgresServer:
 
     async def _ready(self) -> None:
         process = self._process
-        if process is None or not await until(self._answers, while_=process.alive, deadline_s=_START_S):
+        if process is None or not await until(self.answers, while_=process.alive, deadline_s=_START_S):
             raise not_started("Postgres", self.log)
-
-    async def _answers(self) -> bool:
-        try:
-            connection = await asyncpg.connect(self.dsn(), timeout=5)
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError):
-            return False
-        await connection.close()
-        return True
 
 
 def _server_file(directory: Path) -> Path:
@@ -176,6 +182,7 @@ def _server_file(directory: Path) -> Path:
 def _data_dir(directory: Path, account: Account | None) -> Path:
     """Make an empty data directory that `account` reaches: in `directory`, or else a temporary one."""
     data = directory / "data"
+    shutil.rmtree(data, ignore_errors=True)  # of a set-up that was cut short: it has no description yet
     data.mkdir(mode=0o700)
     if account is None or account.owns(data):
         return data
