@@ -1,0 +1,56 @@
+# `make demo` shows the whole thing, `make test` proves it. Everything runs from a virtual environment made here.
+.DELETE_ON_ERROR:
+.PHONY: demo down test test-unit check bench soak lock clean
+
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+SECONDS ?= 600
+SEED ?=
+
+demo: $(INSTALLED)
+	$(PYTHON) deploy/demo/run.py
+
+down: $(INSTALLED)
+	$(VENV)/bin/metering dev down
+
+# Unit, integration and fault tests, on a real Kafka and a real Postgres.
+test: $(INSTALLED)
+	$(PYTHON) -m pytest
+
+test-unit: $(INSTALLED)
+	$(PYTHON) -m pytest tests/unit
+
+check: $(INSTALLED)
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PYTHON) -m schemas.generate --check
+	@# Where packages come from is each machine's own business (brackets: so that this line is no match).
+	! git grep -nIE 'p[y]pi\.org|python[h]osted|re[p]o1?\.maven|central\.sona[t]ype|(--|^)(extra-)?inde[x]-url |find-link[s] '
+
+bench: $(INSTALLED)
+	$(PYTHON) load/bench.py
+
+# Faults at random until SECONDS have gone by; the same SEED repeats the same faults.
+soak: $(INSTALLED)
+	SECONDS=$(SECONDS) SEED=$(SEED) $(PYTHON) load/soak.py
+
+# Pin every package and its hashes anew, at the newest versions that pyproject.toml allows.
+PIN := CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/bin/pip-compile --quiet --upgrade --generate-hashes \
+	--strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+lock: $(INSTALLED)
+	$(PIN) --output-file requirements/runtime.txt pyproject.toml
+	$(PIN) --extra dev-stack --extra test --build-deps-for editable --constraint requirements/runtime.txt \
+		--output-file requirements/dev.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	test -x $(PYTHON) || python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
