@@ -1,0 +1,186 @@
+"""The catalog: meters, which say what is counted, as people write them in YAML."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from schemas.document import DocumentCode, DocumentError, Written, problem_error, read_document, validate
+from schemas.event import MAX_TYPE_CHARACTERS
+from schemas.number import plain_text
+
+Aggregation: TypeAlias = Literal["sum", "count", "min", "max", "last", "unique"]
+Window: TypeAlias = Literal["1m", "5m", "15m", "1h", "1d"]
+
+MAX_GROUPS: Final = 8
+MAX_PATH_CHARACTERS: Final = 256
+DEFAULT_CARDINALITY_LIMIT: Final = 1000
+MAX_CARDINALITY_LIMIT: Final = 1_000_000
+
+_UNIT_S: Final[Mapping[str, int]] = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_DURATION: Final = Written("(0|[1-9][0-9]{0,7})[smhd]", "write a duration such as `0s`, `15m`, `1h` or `1d`")
+_NAME: Final = Written("[a-z][a-z0-9_-]{0,63}", "write up to 64 of a-z, 0-9, _ and -, a letter first")
+_DATA_PATH: Final = Written(r"[^.\s]+(\.[^.\s]+)*", "write a path into `data` such as `usage.tokens`")
+_GROUP_NAME: Final = Written(r"[^\s,=]+", "write a name without spaces, commas and equal signs")
+
+
+class CatalogError(DocumentError):
+    """A catalog that cannot be used; `problems` has the line, column, path, code and sentence of each."""
+
+
+def duration_s(text: str) -> int:
+    """Seconds of a duration such as `15m`, `1h` or `24h`."""
+    return int(text[:-1]) * _UNIT_S[text[-1]]
+
+
+def format_duration(seconds: int) -> str:
+    """The shortest text of a duration: 3600 is `1h`, 5400 is `90m`."""
+    unit, unit_s = next(item for item in _UNIT_S.items() if seconds % item[1] == 0) if seconds else ("s", 1)
+    return f"{seconds // unit_s}{unit}"
+
+
+def _canonical_duration(text: str) -> str:
+    return format_duration(duration_s(text))
+
+
+def _scalar_text(value: object) -> object:
+    """Filters compare texts, as groups do: 1, 1.0 and "1" are one value, and so are true and "true"."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | Decimal():
+            return plain_text(value)
+        case _:
+            return value
+
+
+def _sorted_unique(texts: list[str]) -> list[str]:
+    return sorted(set(texts))
+
+
+def _named_groups(groups: object) -> object:
+    """A list of paths as a mapping: each group is named by its path."""
+    if not isinstance(groups, list):
+        return groups
+    named = {path: path for path in groups if isinstance(path, str)}
+    if len(named) < len(groups):
+        raise problem_error(DocumentCode.NOT_ALLOWED, "list each path once, as a text")
+    return named
+
+
+DataPath = Annotated[str, Field(max_length=MAX_PATH_CHARACTERS), _DATA_PATH]
+"""A dotted path into the event's `data`."""
+
+GroupName = Annotated[str, Field(max_length=MAX_PATH_CHARACTERS), _GROUP_NAME]
+FilterValue = Annotated[str, BeforeValidator(_scalar_text, json_schema_input_type=str | bool | int | float)]
+
+
+class Meter(BaseModel):
+    """What to count: which events, which value of them, by which groups, in which windows.
+
+    An average needs no meter of its own: it is a `sum` meter's value divided by its events, on read.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    name: Annotated[str, _NAME] = Field(description="A lasting name, such as `input_tokens`.")
+    description: str | None = None
+    unit: str | None = Field(None, description="The unit of the value, for people: `tokens`, `GiB·h`.")
+    event_type: str = Field(
+        min_length=1, max_length=MAX_TYPE_CHARACTERS, description="The CloudEvents `type` that is metered."
+    )
+    filter: dict[
+        DataPath, Annotated[list[FilterValue], Field(min_length=1), AfterValidator(_sorted_unique)]
+    ] = Field(
+        default_factory=dict,
+        description="Only events whose value at each path is one of those listed; compared as texts.",
+    )
+    aggregation: Aggregation
+    value: DataPath | None = Field(None, description="The path of what is aggregated; none for `count`.")
+    group_by: Annotated[
+        dict[GroupName, DataPath],
+        Field(max_length=MAX_GROUPS),
+        BeforeValidator(_named_groups, json_schema_input_type=list[DataPath] | dict[GroupName, DataPath]),
+    ] = Field(default_factory=dict, description="Paths, or names for paths, that split the totals.")
+    window: Window
+    grace: Annotated[str, _DURATION, AfterValidator(_canonical_duration)] = Field(
+        description="How long after its end a window waits for late events: `0s`, `15m`, `1h`, `1d`.",
+    )
+    cardinality_limit: int = Field(
+        DEFAULT_CARDINALITY_LIMIT,
+        ge=1,
+        le=MAX_CARDINALITY_LIMIT,
+        description="Group-value combinations per subject and window; the rest goes to one `other` series.",
+    )
+
+    @model_validator(mode="after")
+    def _value_fits_aggregation(self) -> Self:
+        if self.aggregation == "count" and self.value is not None:
+            raise problem_error(DocumentCode.VALUE_FORBIDDEN, "`count` counts events: remove `value`")
+        if self.aggregation != "count" and self.value is None:
+            raise problem_error(
+                DocumentCode.VALUE_REQUIRED, f"`{self.aggregation}` needs a path: add `value`"
+            )
+        return self
+
+    @property
+    def window_us(self) -> int:
+        """The window's length in microseconds."""
+        return duration_s(self.window) * 1_000_000
+
+    @property
+    def grace_us(self) -> int:
+        """The grace in microseconds."""
+        return duration_s(self.grace) * 1_000_000
+
+    def definition(self) -> dict[str, Any]:
+        """The meter as it is stored: JSON in one canonical form; a list keeps the order of the groups."""
+        definition = self.model_dump(exclude_none=True)
+        definition["filter"] = {path: list(texts) for path, texts in sorted(self.filter.items())}
+        definition["group_by"] = [{"name": name, "path": path} for name, path in self.group_by.items()]
+        return definition
+
+    @classmethod
+    def from_definition(cls, definition: Mapping[str, Any]) -> Self:
+        """The meter that `definition` gave.
+
+        Raises:
+            pydantic.ValidationError: it is no definition of a meter.
+        """
+        groups = {group["name"]: group["path"] for group in definition["group_by"]}
+        return cls.model_validate({**definition, "group_by": groups})
+
+
+class CatalogDocument(BaseModel):
+    """One catalog file."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    meters: list[Meter]
+
+
+def load_catalog(text: str, name: str) -> CatalogDocument:
+    """The catalog in a YAML text; `name` is what problems call it.
+
+    Raises:
+        CatalogError: the text is no catalog.
+    """
+    try:
+        document = read_document(text, name)
+        catalog = validate(document, CatalogDocument, [*Meter.model_fields, *CatalogDocument.model_fields])
+    except DocumentError as error:
+        raise CatalogError(error.name, error.problems) from None
+    names = [meter.name for meter in catalog.meters]
+    problems = [
+        document.problem(
+            ("meters", place, "name"),
+            DocumentCode.DUPLICATE_METER,
+            f"`{meter}` is defined above already: rename or remove one",
+        )
+        for place, meter in enumerate(names)
+        if meter in names[:place]
+    ]
+    if problems:
+        raise CatalogError(name, problems)
+    return catalog
