@@ -8,17 +8,32 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from support.processes import Commands, plain_environment
-from support.stack import Stack, directory, local_stack
+from support.stack import Stack, directory
 from support.topics import TopicFactory, create_topic, delete_topics, unique_name
 
 from metering.dev.kafka.cluster import KafkaCluster
 from metering.dev.kafka.server import KafkaServer
 from metering.dev.postgres.server import PostgresServer
 
+SAID = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[SAID] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for sentence in config.stash[SAID]:
+        terminalreporter.write_line(sentence)
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def stack() -> AsyncIterator[Stack]:
-    async with local_stack() as running:
+async def stack(pytestconfig: pytest.Config) -> AsyncIterator[Stack]:
+    """The Kafka and Postgres that most tests share; the end of the run says what they were."""
+    # Imported only here, because Docker's client is slow to import and unit tests do without.
+    from support.shared import shared_stack  # noqa: PLC0415
+
+    async with shared_stack(pytestconfig.stash[SAID].append) as running:
         yield running
 
 
