@@ -73,7 +73,7 @@ def admit(
     frontiers = frontiers_us[places]
     oldest_us = frontiers - rules.acceptance_window_us
     if repairs:
-        is_repair = np.array([place in repairs for place in at_door.places])
+        is_repair = np.array([place in repairs for place in at_door.places], dtype=bool)
         oldest_us[is_repair] = frontiers[is_repair] - rules.repair_horizon_us
     admitted = (oldest_us <= times_us) & (times_us <= frontiers + rules.skew_us)
     for row in np.flatnonzero(~admitted):

@@ -1,46 +1,58 @@
-"""How a window takes one more value. A new aggregation starts here and in the store's upserts."""
+"""What a window makes of its values. A new aggregation starts here and in the store's upserts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from aggregator.batch import Increment
 
 Aggregation = Literal["sum", "count", "min", "max", "last", "unique"]
-Value = int | Decimal | str | None  # a number; a member for `unique`; None for `count`
-Combine = Callable[[Increment, Value, int, int], None]
+Number = int | Decimal
+Value = Number | str | None  # a number; a member for `unique`; None for `count`
 
 
-def _count(_row: Increment, _value: Value, _time_us: int, _offset: int) -> None:
-    """Every row counts its events; there is nothing else to keep."""
+class Points(NamedTuple):
+    """Events as a meter reads them, in log order, as columns; a window has some of the rows."""
+
+    values: Sequence[Any]
+    times_us: Sequence[int]
+    offsets: Sequence[int]
 
 
-def _sum(row: Increment, value: Value, _time_us: int, _offset: int) -> None:
-    row.value += value  # type: ignore[operator] # numbers, by the meter's reading
+def _count(points: Points, rows: Sequence[int]) -> Increment:
+    return _increment(points, rows, None)
 
 
-def _min(row: Increment, value: Value, _time_us: int, _offset: int) -> None:
-    if row.value is None or value < row.value:  # type: ignore[operator]
-        row.value = value  # type: ignore[assignment]
+def _sum(points: Points, rows: Sequence[int]) -> Increment:
+    return _increment(points, rows, sum([points.values[row] for row in rows]))
 
 
-def _max(row: Increment, value: Value, _time_us: int, _offset: int) -> None:
-    if row.value is None or value > row.value:  # type: ignore[operator]
-        row.value = value  # type: ignore[assignment]
+def _min(points: Points, rows: Sequence[int]) -> Increment:
+    return _increment(points, rows, min(points.values[row] for row in rows))
 
 
-def _last(row: Increment, value: Value, time_us: int, offset: int) -> None:
-    if (
-        row.value_time_us is None or time_us >= row.value_time_us
-    ):  # offsets only grow: a tie goes to the later
-        row.value, row.value_time_us, row.value_offset = value, time_us, offset  # type: ignore[assignment]
+def _max(points: Points, rows: Sequence[int]) -> Increment:
+    return _increment(points, rows, max(points.values[row] for row in rows))
 
 
-def _unique(row: Increment, value: Value, _time_us: int, _offset: int) -> None:
-    row.members.add(value)  # type: ignore[union-attr, arg-type]
+def _last(points: Points, rows: Sequence[int]) -> Increment:
+    newest = max(rows, key=lambda row: (points.times_us[row], row))
+    increment = _increment(points, rows, points.values[newest])
+    increment.value_time_us, increment.value_offset = points.times_us[newest], points.offsets[newest]
+    return increment
 
 
-COMBINE: Final[Mapping[Aggregation, Combine]] = {
+def _unique(points: Points, rows: Sequence[int]) -> Increment:
+    increment = _increment(points, rows, None)
+    increment.members = {points.values[row] for row in rows}
+    return increment
+
+
+def _increment(points: Points, rows: Sequence[int], value: Number | None) -> Increment:
+    return Increment(len(rows), value, points.offsets[rows[0]], points.offsets[rows[-1]])
+
+
+INCREMENT_OF: Final[Mapping[Aggregation, Callable[[Points, Sequence[int]], Increment]]] = {
     "count": _count,
     "sum": _sum,
     "min": _min,
@@ -48,14 +60,4 @@ COMBINE: Final[Mapping[Aggregation, Combine]] = {
     "last": _last,
     "unique": _unique,
 }
-
-
-def empty(aggregation: Aggregation, offset: int) -> Increment:
-    """What a window is given before its first event of a batch, which lies at `offset`."""
-    return Increment(
-        events=0,
-        value=0 if aggregation == "sum" else None,
-        first_offset=offset,
-        last_offset=offset,
-        members=set() if aggregation == "unique" else None,
-    )
+"""What a window's events add to it, by aggregation."""

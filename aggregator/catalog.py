@@ -1,10 +1,13 @@
 """The meters as the fold uses them: by event type and time, ready to read an event's values."""
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Protocol
 
+import numpy as np
+
+from aggregator.memory import I64
 from aggregator.meter import Meter, compile_meter
 
 
@@ -55,9 +58,15 @@ class Timeline:
     starts_us: tuple[int, ...]
     meters: tuple[tuple[Meter, ...], ...]  # one more than the starts
 
-    def at(self, time_us: int) -> tuple[Meter, ...]:
-        """The meters in force for an event of this time."""
-        return self.meters[bisect_right(self.starts_us, time_us)]
+    def spans(self, rows: Sequence[int], times_us: I64) -> Iterator[tuple[tuple[Meter, ...], Sequence[int]]]:
+        """The meters in force, with the rows of the events of that time."""
+        if not self.starts_us:
+            yield self.meters[0], rows
+            return
+        chosen = np.asarray(rows)
+        segments = np.searchsorted(np.array(self.starts_us), times_us[chosen], side="right")
+        for segment in np.unique(segments).tolist():
+            yield self.meters[segment], chosen[segments == segment].tolist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +96,15 @@ def compile_catalog(stored: StoredCatalog) -> Catalog:
     compiled: dict[int, Meter] = {}
     spans: dict[str, list[tuple[int | None, int | None, Meter]]] = {}
     for versions in by_meter.values():
-        ends = [version.effective_from_us for version in versions[1:]]
-        for version, end_us in zip(versions, [*ends, None], strict=True):
+        for version, successor in zip_longest(versions, versions[1:]):
             if version.retired:
                 continue
             meter = compile_meter(version.meter_version_id, version.meter, version.definition)
             compiled[meter.meter_version_id] = meter
-            spans.setdefault(meter.event_type, []).append((version.effective_from_us, end_us, meter))
+            start_us = version.effective_from_us
+            end_us = None if successor is None else successor.effective_from_us
+            if successor is None or end_us is not None:  # a successor from the beginning leaves it no time
+                spans.setdefault(meter.event_type, []).append((start_us, end_us, meter))
     return Catalog(stored.head, {kind: _timeline(of_type) for kind, of_type in spans.items()}, compiled)
 
 

@@ -36,6 +36,16 @@ class Queries(NamedTuple):
     since_hours: I64
     is_repair: NDArray[np.bool_]
 
+    def rows(self, chosen: NDArray[np.intp]) -> "Queries":
+        """Some of them, in the order given."""
+        return Queries(
+            self.high[chosen],
+            self.low[chosen],
+            self.hours[chosen],
+            self.since_hours[chosen],
+            self.is_repair[chosen],
+        )
+
 
 class _Known(NamedTuple):
     low: int
@@ -57,7 +67,7 @@ def deduplicate(queries: Queries, memory: Memory, archive: Mapping[int, Archived
         archive: stored ids of the hours that `hours_to_load` named.
     """
     order = np.argsort(queries.high, kind="stable")
-    rows = Queries(*(column[order] for column in queries))
+    rows = queries.rows(order)
     found, is_found = memory.find(rows.high, rows.low, rows.since_hours)
     verdicts = np.where(is_found, _compare(found, rows.low), np.int8(Verdict.ACCEPTED))
     old = np.flatnonzero(_before_memory(rows))

@@ -1,10 +1,10 @@
 """The heart: what a stretch of one partition's log comes to, as one pure function."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import localcontext
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from aggregator.state import ArchivedHour, Needs, PartitionState, TopicRules, li
 from aggregator.windows import Accepted, Metered, meter_events, tallies
 from schemas.number import EXACT
 from schemas.partitioner import PARTITIONERS
+from schemas.wire import Event
 
 Flags = NDArray[np.bool_]
 NewIds = Mapping[int, tuple[U64, U64]]  # event hour -> columns of the entries accepted in it
@@ -84,7 +85,7 @@ def _partition_of(rules: TopicRules) -> Callable[[str], int]:
 
 
 def _queries(reading: Reading, candidates: Candidates, identifier: Identifier) -> Queries:
-    events = [reading.events[place] for place in candidates.places]
+    events = _events(reading, candidates.places)
     is_repair = np.zeros(len(events), dtype=bool)
     meter_versions: dict[int, int] = {}
     if candidates.repairs:
@@ -103,12 +104,20 @@ def _queries(reading: Reading, candidates: Candidates, identifier: Identifier) -
     return Queries(high, low, candidates.hours, candidates.since_hours, is_repair)
 
 
-def _accepted(
-    reading: Reading, candidates: Candidates, is_accepted: Flags, frontiers: I64
-) -> Iterator[Accepted]:
+def _accepted(reading: Reading, candidates: Candidates, is_accepted: Flags, frontiers: I64) -> Accepted:
     places = np.array(candidates.places, dtype=np.int64)[is_accepted]
-    for place, frontier_us in zip(places.tolist(), frontiers[places].tolist(), strict=True):
-        yield Accepted(place, reading.records[place].offset, frontier_us, reading.events[place])
+    chosen = places.tolist()
+    return Accepted(
+        events=_events(reading, chosen),
+        places=places,
+        offsets=np.array([reading.records[place].offset for place in chosen], dtype=np.int64),
+        times_us=candidates.times_us[is_accepted],
+        frontiers_us=frontiers[places],
+    )
+
+
+def _events(reading: Reading, places: list[int]) -> list[Event]:
+    return cast("list[Event]", [reading.events[place] for place in places])  # refusals are never candidates
 
 
 def _batch(

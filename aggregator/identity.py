@@ -18,6 +18,8 @@ from aggregator.memory import I64, U64
 from schemas.wire import Event
 
 _CACHED: Final = 65_536
+_2_TO_8: Final = np.uint64(1 << 8)
+_2_TO_32: Final = np.uint64(1 << 32)
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads the time over all bits
 
 
@@ -64,11 +66,11 @@ class Identifier:
 
 def columns(identities: list[bytes], digests: list[int], times_us: I64, hours: I64) -> tuple[U64, U64]:
     """The `high` and `low` columns of entries (see `aggregator.memory`), one row per event."""
-    words = np.frombuffer(b"".join(identities), dtype=">u4").reshape(-1, 3).astype(np.uint64)
-    mixed = np.array(digests, dtype=np.uint64) ^ ((times_us.astype(np.uint64) * _MIX) >> np.uint64(32))
+    words: U64 = np.frombuffer(b"".join(identities), dtype=">u4").reshape(-1, 3).astype(np.uint64)
+    mixed: U64 = np.array(digests, dtype=np.uint64) ^ ((times_us.astype(np.uint64) * _MIX) >> np.uint64(32))
     digest = mixed & np.uint64(0xFFFFFF)
-    high = words[:, 0] << np.uint64(32) | words[:, 1]
-    low = words[:, 2] << np.uint64(32) | digest << np.uint64(8) | (hours & 0xFF).astype(np.uint64)
+    high = words[:, 0] * _2_TO_32 + words[:, 1]
+    low = words[:, 2] * _2_TO_32 + digest * _2_TO_8 + (hours & 0xFF).astype(np.uint64)
     return high, low
 
 

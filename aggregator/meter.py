@@ -1,14 +1,15 @@
-"""One meter version, ready to read events: does it apply, which group, which value."""
+"""One meter version, ready to read events: which it applies to, their groups, their values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from aggregator.aggregation import Aggregation, Value
+from aggregator.aggregation import Aggregation, Number, Value
 from schemas.catalog import Meter as MeterDefinition
 from schemas.codes import Code
-from schemas.number import NumberRefused, exact_number
+from schemas.number import NumberRefused, exact_number, plain_text
+from schemas.wire import Event
 
 Path = tuple[str, ...]
 
@@ -21,6 +22,14 @@ class MeterRefused(NamedTuple):
 
     code: Code
     detail: str
+
+
+class Columns(NamedTuple):
+    """What a meter reads of events, one row each; rows in `refused` hold nothing of use."""
+
+    values: Sequence[Value]
+    groups: Sequence[tuple[str | None, ...]]
+    refused: Mapping[int, MeterRefused]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,58 +47,43 @@ class Meter:
     grace_us: int
     cardinality_limit: int
 
-    def applies(self, values: Mapping[str, object]) -> bool:
-        """Whether the filter lets an event of this meter's type through."""
+    def applying(self, events: Sequence[Event], rows: Sequence[int]) -> Sequence[int]:
+        """The rows whose events the filter lets through."""
+        if not self.filters:
+            return rows
+        return [row for row in rows if self._applies(events[row].values)]
+
+    def read(self, events: Sequence[Event]) -> Columns:
+        """The values and groups of events, and which of them this meter cannot read."""
+        values = self._values(events)
+        groups = self._groups(events)
+        refused = {row: cell for row, cell in enumerate(groups) if cell.__class__ is MeterRefused}
+        refused |= {row: cell for row, cell in enumerate(values) if cell.__class__ is MeterRefused}
+        return Columns(values, groups, refused)  # type: ignore[arg-type] # but for the refused rows
+
+    def _applies(self, values: Mapping[str, object]) -> bool:
         return all(_text(_look_up(values, path)) in allowed for path, allowed in self.filters)
 
-    def groups(self, values: Mapping[str, object]) -> tuple[str | None, ...] | MeterRefused:
-        """The event's group values; None where a path is absent or null."""
-        texts = []
-        for path in self.group_paths:
-            value = values.get(path[0]) if len(path) == 1 else _look_up(values, path)
-            if value.__class__ is not str and value is not None:
-                value = _text(value)
-                if value is None:
-                    return MeterRefused(
-                        Code.GROUP_NOT_SCALAR, f"data.{'.'.join(path)} is an object or a list"
-                    )
-            if value is not None and len(value) > GROUP_CHARACTERS:
-                detail = f"data.{'.'.join(path)} is longer than {GROUP_CHARACTERS} characters"
-                return MeterRefused(Code.GROUP_TOO_LONG, detail)
-            texts.append(value)
-        return tuple(texts)
-
-    def read(self, values: Mapping[str, object]) -> Value | MeterRefused:
-        """What the event gives this meter's window: a number, a member, or None where events are counted."""
+    def _values(self, events: Sequence[Event]) -> Sequence[Value | MeterRefused]:
         if self.aggregation == "count":
-            return None
-        if self.aggregation == "unique":
-            return self._member(values)
-        return self._number(values)
+            return [None] * len(events)
+        read = _member if self.aggregation == "unique" else _number
+        if len(self.value_path) > 1:
+            return [read(_look_up(event.values, self.value_path), self.value_path) for event in events]
+        name = self.value_path[0]
+        cells = [event.values.get(name) for event in events]
+        if read is _number:  # most values are plain integers
+            return [cell if cell.__class__ is int else read(cell, self.value_path) for cell in cells]
+        return [read(cell, self.value_path) for cell in cells]
 
-    def _number(self, values: Mapping[str, object]) -> int | Decimal | MeterRefused:
-        value = _look_up(values, self.value_path)
-        if value.__class__ is int or value.__class__ is Decimal:
-            return value  # type: ignore[return-value] # narrowed by class, which is quicker than isinstance
-        if value is None:
-            return MeterRefused(Code.VALUE_MISSING, f"data.{'.'.join(self.value_path)} is absent")
-        if isinstance(value, str):
-            try:
-                return exact_number(value)
-            except NumberRefused as refused:
-                return MeterRefused(Code.VALUE_OUT_OF_RANGE, f"data.{'.'.join(self.value_path)}: {refused}")
-        return MeterRefused(Code.VALUE_NOT_NUMBER, f"data.{'.'.join(self.value_path)} is no number")
-
-    def _member(self, values: Mapping[str, object]) -> str | MeterRefused:
-        value = _look_up(values, self.value_path)
-        if value is None:
-            return MeterRefused(Code.MEMBER_MISSING, f"data.{'.'.join(self.value_path)} is absent")
-        text = _text(value)
-        if text is None:
-            return MeterRefused(Code.MEMBER_NOT_SCALAR, f"data.{'.'.join(self.value_path)} is no scalar")
-        if len(text) > MEMBER_CHARACTERS:
-            return MeterRefused(Code.MEMBER_TOO_LONG, f"it is longer than {MEMBER_CHARACTERS} characters")
-        return text
+    def _groups(self, events: Sequence[Event]) -> Sequence[tuple[str | None, ...] | MeterRefused]:
+        if not self.group_paths:
+            return [()] * len(events)
+        columns = [_group_column(events, path) for path in self.group_paths]
+        rows = list(zip(*columns, strict=True))
+        if any(cell.__class__ is MeterRefused for column in map(set, columns) for cell in column):
+            return [next((cell for cell in row if cell.__class__ is MeterRefused), row) for row in rows]
+        return rows
 
 
 def compile_meter(meter_version_id: int, name: str, definition: Mapping[str, object]) -> Meter:
@@ -102,10 +96,7 @@ def compile_meter(meter_version_id: int, name: str, definition: Mapping[str, obj
         aggregation=meter.aggregation,
         value_path=_path(meter.value) if meter.value is not None else (),
         group_paths=tuple(_path(path) for path in meter.group_by.values()),
-        filters=tuple(
-            (_path(path), frozenset(_text(value) for value in allowed))
-            for path, allowed in meter.filter.items()
-        ),
+        filters=tuple((_path(path), frozenset(allowed)) for path, allowed in meter.filter.items()),
         window_us=meter.window_us,
         grace_us=meter.grace_us,
         cardinality_limit=meter.cardinality_limit,
@@ -114,6 +105,64 @@ def compile_meter(meter_version_id: int, name: str, definition: Mapping[str, obj
 
 def _path(dotted: str) -> Path:
     return tuple(dotted.split("."))
+
+
+def _group_column(events: Sequence[Event], path: Path) -> list[str | MeterRefused | None]:
+    if len(path) > 1:
+        cells = [_look_up(event.values, path) for event in events]
+    else:
+        name = path[0]
+        cells = [event.values.get(name) for event in events]
+    return [
+        cell if cell.__class__ is str and len(cell) <= GROUP_CHARACTERS else _group(cell, path)
+        for cell in cells
+    ]
+
+
+def _group(cell: object, path: Path) -> str | MeterRefused | None:
+    if cell is None:
+        return None
+    text = _text(cell)
+    if text is None:
+        return MeterRefused(Code.GROUP_NOT_SCALAR, f"{_name(path)} is an object or a list")
+    if len(text) > GROUP_CHARACTERS:
+        return MeterRefused(
+            Code.GROUP_TOO_LONG, f"{_name(path)} is longer than {GROUP_CHARACTERS} characters"
+        )
+    return text
+
+
+def _number(cell: object, path: Path) -> Number | MeterRefused:
+    """The exact value of a JSON number, or of a string of one."""
+    if cell is None:
+        return MeterRefused(Code.VALUE_MISSING, f"{_name(path)} is absent")
+    if cell.__class__ is int or cell.__class__ is Decimal:
+        return cell
+    if not isinstance(cell, str):
+        return MeterRefused(Code.VALUE_NOT_NUMBER, f"{_name(path)} is no number")
+    try:
+        return exact_number(cell)
+    except NumberRefused as refused:
+        code = Code.VALUE_NOT_NUMBER if refused.code is Code.NOT_A_NUMBER else Code.VALUE_OUT_OF_RANGE
+        return MeterRefused(code, f"{_name(path)}: {cell[:80]!r}")
+
+
+def _member(cell: object, path: Path) -> str | MeterRefused:
+    """What a `unique` meter counts once."""
+    if cell is None:
+        return MeterRefused(Code.MEMBER_MISSING, f"{_name(path)} is absent")
+    text = _text(cell)
+    if text is None:
+        return MeterRefused(Code.MEMBER_NOT_SCALAR, f"{_name(path)} is an object or a list")
+    if len(text) > MEMBER_CHARACTERS:
+        return MeterRefused(
+            Code.MEMBER_TOO_LONG, f"{_name(path)} is longer than {MEMBER_CHARACTERS} characters"
+        )
+    return text
+
+
+def _name(path: Path) -> str:
+    return ".".join(("data", *path))
 
 
 def _look_up(values: object, path: Path) -> object:
@@ -131,9 +180,6 @@ def _text(value: object) -> str | None:
             return value
         case bool():
             return "true" if value else "false"
-        case int():
-            return str(value)
-        case Decimal():
-            whole = value.to_integral_value()
-            return str(int(whole)) if value == whole else format(value.normalize(), "f")
+        case int() | Decimal():
+            return plain_text(value)
     return None

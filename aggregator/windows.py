@@ -1,24 +1,36 @@
-"""What accepted events add to each meter's windows, in log order."""
+"""What accepted events add to each meter's windows."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from aggregator.aggregation import COMBINE, Value, empty
+import numpy as np
+
+from aggregator.aggregation import INCREMENT_OF, Points, Value
 from aggregator.batch import OTHER, Adjustment, Increment, MeterTally, WindowKey
 from aggregator.catalog import Catalog
 from aggregator.groups import GroupKey, GroupSets, GroupValues
+from aggregator.memory import I64
 from aggregator.meter import Meter, MeterRefused
 from schemas.wire import Event
 
 
 class Accepted(NamedTuple):
-    """An accepted event where it stands in the log."""
+    """Accepted events in log order, as columns."""
 
-    place: int  # its index in the reading
-    offset: int
-    frontier_us: int
-    event: Event
+    events: Sequence[Event]
+    places: I64  # indexes in the reading
+    offsets: I64
+    times_us: I64
+    frontiers_us: I64
+
+    def rows(self, chosen: Sequence[int] | I64) -> "Accepted":
+        """Some of them, in the order given."""
+        if len(chosen) == len(self.events):
+            return self
+        columns = (column[chosen] for column in self[1:])
+        return Accepted([self.events[row] for row in chosen], *columns)
 
 
 class MeterError(NamedTuple):
@@ -42,71 +54,96 @@ class Metered:
     late_by_pipeline: int = 0
 
 
-def meter_events(accepted: Iterable[Accepted], catalog: Catalog, known_groups: GroupSets) -> Metered:
+def meter_events(accepted: Accepted, catalog: Catalog, known_groups: GroupSets) -> Metered:
     """Add each event to the window of each meter that matches it, or make it an adjustment.
 
-    An event is on time for a window iff `F(o) < window end + grace`.
+    An event is on time for a window iff `F(o) < window end + grace`. The frontier only grows, so within a
+    window the events on time come before the late ones, and each meter can be done on its own.
     """
     metered = Metered()
-    rows: dict[tuple[int, str, GroupValues, int], Increment] = {}  # by what the event says, before any limit
-    for place, offset, frontier_us, event in accepted:
-        is_matched = is_late = False
-        for meter in _meters_of(event, catalog):
-            if meter.filters and not meter.applies(event.values):
-                continue
-            is_matched = True
-            groups = meter.groups(event.values) if meter.group_paths else ()
-            value = meter.read(event.values)
-            if isinstance(groups, MeterRefused) or isinstance(value, MeterRefused):
-                refused = groups if isinstance(groups, MeterRefused) else value
-                metered.errors.append(MeterError(place, meter.meter_version_id, refused))
-                continue
-            start_us = event.time_us - event.time_us % meter.window_us
-            if frontier_us >= start_us + meter.window_us + meter.grace_us:
-                is_late = True
-                key = _limited(meter, event.subject, groups, start_us, metered, known_groups)
-                metered.adjustments.append(_adjustment(offset, key, value, event.time_us))
-                continue
-            row = rows.get((meter.meter_version_id, event.subject, groups, start_us))
-            if row is None:
-                key = _limited(meter, event.subject, groups, start_us, metered, known_groups)
-                row = metered.increments.get(key)
-                if row is None:
-                    row = metered.increments[key] = empty(meter.aggregation, offset)
-                rows[meter.meter_version_id, event.subject, groups, start_us] = row
-            row.events += 1
-            row.last_offset = offset
-            COMBINE[meter.aggregation](row, value, event.time_us, offset)
-        metered.unmetered += not is_matched
-        metered.late_by_pipeline += is_late and event.repair is not None
+    is_matched = np.zeros(len(accepted.events), dtype=bool)
+    is_late = np.zeros(len(accepted.events), dtype=bool)
+    for meter, rows in _rows_by_meter(accepted, catalog):
+        is_matched[rows] = True
+        late_rows = _add(meter, accepted.rows(rows), metered, known_groups)
+        is_late[[rows[row] for row in late_rows]] = True
+    metered.adjustments.sort(key=lambda adjustment: (adjustment.offset, adjustment.key.meter_version_id))
+    metered.unmetered = int((~is_matched).sum())
+    metered.late_by_pipeline = sum(
+        accepted.events[row].repair is not None for row in np.flatnonzero(is_late).tolist()
+    )
     return metered
 
 
 def tallies(metered: Metered, catalog: Catalog) -> dict[int, MeterTally]:
     """The second ledger's rows: outcomes and sums by meter version."""
-    by_version: dict[int, MeterTally] = {}
-    for key, row in metered.increments.items():
-        tally = by_version.setdefault(key.meter_version_id, MeterTally())
-        tally.increments += row.events
+    by_version: dict[int, MeterTally] = defaultdict(MeterTally)
+    for key, increment in metered.increments.items():
+        tally = by_version[key.meter_version_id]
+        tally.increments += increment.events
         if catalog.versions[key.meter_version_id].aggregation == "sum":
-            tally.increment_sum += row.value or 0
+            tally.increment_sum += increment.value or 0
     for adjustment in metered.adjustments:
-        version = adjustment.key.meter_version_id
-        tally = by_version.setdefault(version, MeterTally())
+        tally = by_version[adjustment.key.meter_version_id]
         tally.adjustments += 1
-        if catalog.versions[version].aggregation == "sum":
+        if catalog.versions[adjustment.key.meter_version_id].aggregation == "sum":
             tally.adjustment_sum += adjustment.value or 0
     for error in metered.errors:
-        by_version.setdefault(error.meter_version_id, MeterTally()).errors += 1
-    return by_version
+        by_version[error.meter_version_id].errors += 1
+    return dict(by_version)
 
 
-def _meters_of(event: Event, catalog: Catalog) -> Sequence[Meter]:
-    if event.repair is not None and event.repair.meter_version_id is not None:
-        repaired = catalog.versions.get(event.repair.meter_version_id)
-        return () if repaired is None else (repaired,)
-    timeline = catalog.timelines.get(event.type)
-    return () if timeline is None else timeline.at(event.time_us)
+def _rows_by_meter(accepted: Accepted, catalog: Catalog) -> Iterator[tuple[Meter, Sequence[int]]]:
+    """Each meter with the rows of the events that it counts."""
+    by_type: dict[str, list[int]] = defaultdict(list)
+    by_repair: dict[int, list[int]] = defaultdict(list)
+    for row, event in enumerate(accepted.events):
+        if event.repair is None or event.repair.meter_version_id is None:
+            by_type[event.type].append(row)
+        else:
+            by_repair[event.repair.meter_version_id].append(row)
+    by_version: dict[int, list[int]] = defaultdict(list)
+    for event_type, rows in by_type.items():
+        timeline = catalog.timelines.get(event_type)
+        if timeline is not None:
+            for meters, span in timeline.spans(rows, accepted.times_us):
+                for meter in meters:
+                    by_version[meter.meter_version_id] += meter.applying(accepted.events, span)
+    for version, rows in by_repair.items():
+        by_version[version] = sorted(by_version[version] + rows)
+    for version, rows in sorted(by_version.items()):
+        if version in catalog.versions:
+            yield catalog.versions[version], rows
+
+
+def _add(meter: Meter, accepted: Accepted, metered: Metered, known_groups: GroupSets) -> list[int]:
+    """Add a meter's events; the rows that were late for their windows are returned."""
+    starts_us = accepted.times_us - accepted.times_us % meter.window_us
+    is_late = accepted.frontiers_us >= starts_us + (meter.window_us + meter.grace_us)
+    values, groups, refused = meter.read(accepted.events)
+    for row, reason in refused.items():
+        metered.errors.append(MeterError(int(accepted.places[row]), meter.meter_version_id, reason))
+    rows: Sequence[int] = range(len(accepted.events))
+    late_rows: list[int] = []
+    if refused or is_late.any():
+        late_rows = [row for row in np.flatnonzero(is_late).tolist() if row not in refused]
+        rows = [row for row in np.flatnonzero(~is_late).tolist() if row not in refused]
+    subjects, starts = [event.subject for event in accepted.events], starts_us.tolist()
+    points = Points(values, accepted.times_us.tolist(), accepted.offsets.tolist())
+    alike: dict[tuple[str, int, GroupValues], list[int]] = defaultdict(list)
+    for row in rows:
+        alike[subjects[row], starts[row], groups[row]].append(row)
+    windows: dict[WindowKey, list[int]] = {}
+    for (subject, start_us, group), members in alike.items():
+        key = _limited(meter, subject, group, start_us, metered, known_groups)
+        windows[key] = sorted(windows[key] + members) if key in windows else members
+    increment_of = INCREMENT_OF[meter.aggregation]
+    for key, members in windows.items():
+        metered.increments[key] = increment_of(points, members)
+    for row in late_rows:
+        key = _limited(meter, subjects[row], groups[row], starts[row], metered, known_groups)
+        metered.adjustments.append(_adjustment(points.offsets[row], key, values[row], points.times_us[row]))
+    return late_rows
 
 
 def _limited(

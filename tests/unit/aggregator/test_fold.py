@@ -1,0 +1,260 @@
+"""The fold against the oracle: any log, cut anywhere, comes to what a plain loop says."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle.logs import (
+    METER_IDS,
+    METERS,
+    RULES,
+    START_US,
+    KafkaRecord,
+    catalog,
+    fresh_state,
+    logs,
+    partition_of,
+    record_of,
+)
+from oracle.recount import LoggedEvent, Recount, SpokenEvent, SpokenMeter, recount, window_value
+
+from aggregator.batch import Batch, Increment, WindowKey
+from aggregator.catalog import Catalog
+from aggregator.fold import fold
+from aggregator.groups import GroupKey
+from aggregator.reading import read
+from aggregator.state import Needs, PartitionState, settled, supplied
+
+METER_OF = {version: meter for meter in METERS for name, version in METER_IDS.items() if name == meter.name}
+CATALOG = catalog()
+
+
+class SmallStore:
+    """What batches have written so far, as the store would answer a fold's needs from it."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def answer(self, state: PartitionState, needs: Needs) -> PartitionState:
+        archive = {
+            hour: b"".join(batch.ids.get(hour, b"") for batch in self.batches) for hour in needs.archive_hours
+        }
+        groups: dict[GroupKey, frozenset[tuple[str | None, ...]]] = {}
+        for key in needs.group_keys:
+            keys = [k for b in self.batches for k in [*b.increments, *(a.key for a in b.adjustments)]]
+            groups[key] = frozenset(
+                k.groups
+                for k in keys
+                if k.groups is not None and GroupKey(k.meter_version_id, k.subject, k.window_start_us) == key
+            )
+        return supplied(state, archive, groups)
+
+
+def fold_all(
+    records: Sequence[KafkaRecord],
+    cuts: Iterable[int],
+    state: PartitionState,
+    meters: Catalog = CATALOG,
+) -> list[Batch]:
+    """Fold a log cut at offsets, answering what the fold asks for, settling after each batch."""
+    store = SmallStore()
+    end = records[-1].offset + 1 if records else 0
+    edges = sorted({0, end, *(cut for cut in cuts if 0 < cut < end)})
+    for first, following in pairwise(edges):
+        part = [record for record in records if first <= record.offset < following]
+        reading = read(state.partition, first, following, part)
+        result = fold(reading, state, meters)
+        while isinstance(result, Needs):
+            state = store.answer(state, result)
+            result = fold(reading, state, meters)
+        store.batches.append(result)
+        state = settled(result.next_state, result.next_state, meters.windows_us)
+    return store.batches
+
+
+def merged(meter: SpokenMeter, parts: list[Increment]) -> Any:
+    """One window from its batches' increments, combined as the store's upserts do."""
+    match meter.aggregation:
+        case "sum":
+            return sum((Decimal(part.value or 0) for part in parts), Decimal(0))
+        case "count":
+            return sum(part.events for part in parts)
+        case "min":
+            return min(part.value for part in parts if part.value is not None)
+        case "max":
+            return max(part.value for part in parts if part.value is not None)
+        case "last":
+            return max((part.value_time_us, part.value_offset, part.value) for part in parts)[2]  # type: ignore[type-var]
+        case "unique":
+            return frozenset(member for part in parts for member in part.members or ())
+    raise AssertionError(meter.aggregation)
+
+
+def totals(batches: list[Batch]) -> dict[tuple[str, str, Any, int], tuple[int, Any]]:
+    parts: dict[WindowKey, list[Increment]] = defaultdict(list)
+    for batch in batches:
+        for key, increment in batch.increments.items():
+            parts[key].append(increment)
+    return {
+        (
+            METER_OF[key.meter_version_id].name,
+            key.subject,
+            "other" if key.groups is None else key.groups,
+            key[3],
+        ): (
+            sum(part.events for part in increments),
+            merged(METER_OF[key.meter_version_id], increments),
+        )
+        for key, increments in parts.items()
+    }
+
+
+def by_oracle(log: list[LoggedEvent], partition: int) -> Recount:
+    return recount(
+        log,
+        METERS,
+        partition=partition,
+        partition_of=partition_of,
+        acceptance_window_us=RULES.acceptance_window_us,
+        skew_us=RULES.skew_us,
+        repair_horizon_us=RULES.repair_horizon_us,
+    )
+
+
+def assert_equal(batches: list[Batch], expected: Recount, end: int) -> None:
+    outcomes = Counter()
+    for batch in batches:
+        outcomes.update(batch.outcomes._asdict())
+        assert sum(batch.outcomes) == batch.next_offset - batch.first_offset
+    gap = end - sum(expected.outcomes.values())
+    assert +outcomes == +Counter({**expected.outcomes, "gap": gap})
+
+    meters = {meter.name: meter for meter in METERS}
+    assert totals(batches) == {
+        key: (len(points), window_value(meters[key[0]], points)) for key, points in expected.windows.items()
+    }
+    assert [
+        (
+            a.offset,
+            METER_OF[a.key.meter_version_id].name,
+            a.key.subject,
+            a.key.groups or a.key.groups,
+            a.key[3],
+        )
+        for batch in batches
+        for a in batch.adjustments
+    ] == [(o, m, s, None if g == "other" else g, w) for o, m, s, g, w, _ in expected.adjustments]
+    assert [a.value if a.member is None else a.member for b in batches for a in b.adjustments] == [
+        value for *_, value in expected.adjustments
+    ]
+
+    ids: Counter[int] = Counter()
+    for batch in batches:
+        ids.update({hour: len(entries) // 16 for hour, entries in batch.ids.items()})
+    assert +ids == +expected.ids_by_hour
+
+    codes = Counter(
+        row.code
+        for b in batches
+        for row in b.quarantined
+        if row.meter_version_id is None and row.code != "not_json"
+    )
+    assert codes == expected.codes
+    meter_outcomes: Counter[tuple[str, str]] = Counter()
+    for batch in batches:
+        for version, tally in batch.meters.items():
+            name = METER_OF[version].name
+            meter_outcomes[name, "increment"] += tally.increments
+            meter_outcomes[name, "adjustment"] += tally.adjustments
+            meter_outcomes[name, "meter_error"] += tally.errors
+    assert +meter_outcomes == +expected.meter_outcomes
+    assert sum(batch.unmetered for batch in batches) == expected.unmetered
+
+
+@settings(max_examples=300)
+@given(logs(), st.lists(st.integers(0, 100), max_size=6), st.sampled_from([0, 1]))
+def test_any_log_cut_anywhere_comes_to_what_the_oracle_says(
+    log: list[LoggedEvent], cuts: list[int], partition: int
+) -> None:
+    records = [record_of(logged) for logged in log]
+    batches = fold_all(records, cuts, fresh_state(partition))
+
+    assert_equal(batches, by_oracle(log, partition), records[-1].offset + 1 if records else 0)
+
+
+@given(logs(max_size=60), st.lists(st.integers(0, 100), max_size=6))
+def test_the_last_state_does_not_depend_on_the_cuts(log: list[LoggedEvent], cuts: list[int]) -> None:
+    records = [record_of(logged) for logged in log]
+    whole = fold_all(records, [], fresh_state(0))
+    parts = fold_all(records, cuts, fresh_state(0))
+
+    if records:
+        for name in ("next_offset", "frontier_us", "newest_time_us", "last"):
+            assert getattr(parts[-1].next_state, name) == getattr(whole[-1].next_state, name)
+
+
+@given(logs(max_size=60), st.integers(0, 100), st.integers(0, 100))
+def test_a_fold_runs_ahead_of_the_commit(log: list[LoggedEvent], cut: int, other_cut: int) -> None:
+    """The next batch is folded on the state of one that is not committed: nothing is settled between."""
+    records = [record_of(logged) for logged in log]
+    state = fresh_state(0)
+    store = SmallStore()
+    end = records[-1].offset + 1 if records else 0
+    edges = sorted({0, end, *(c for c in (cut, other_cut) if 0 < c < end)})
+    for first, following in pairwise(edges):
+        part = [record for record in records if first <= record.offset < following]
+        reading = read(0, first, following, part)
+        result = fold(reading, state, CATALOG)
+        while isinstance(result, Needs):
+            state = store.answer(state, result)
+            result = fold(reading, state, CATALOG)
+        again = fold(reading, state, CATALOG)
+        assert again == result  # the state before it is untouched
+        store.batches.append(result)
+        state = result.next_state
+
+    assert_equal(store.batches, by_oracle(log, 0), end)
+
+
+@given(logs(max_size=80), st.lists(st.integers(0, 200), max_size=6))
+def test_no_copy_is_ever_counted_twice_whatever_its_delay(log: list[LoggedEvent], cuts: list[int]) -> None:
+    """The theorem itself, without the oracle: live copies (source, id, subject, time) are counted once."""
+    live = [logged for logged in log if not logged.is_repair]
+    batches = fold_all([record_of(logged) for logged in live], cuts, fresh_state(0))
+    refused = {row.offset for batch in batches for row in batch.quarantined if row.meter_version_id is None}
+    admitted = [logged.event for logged in live if logged.event is not None and logged.offset not in refused]
+
+    copies = {(event.source, event.id, event.subject, event.time_us) for event in admitted}
+    assert sum(batch.outcomes.accepted for batch in batches) == len(copies)
+
+
+def test_a_value_the_database_refused_is_quarantined_and_the_rest_counted() -> None:
+    subject = next(s for s in (f"s{n}" for n in range(9)) if partition_of(s) == 0)
+    events = [
+        SpokenEvent("/a", str(n), "call", subject, START_US, {"n": 1, "model": "small"}) for n in range(3)
+    ]
+    records = [record_of(LoggedEvent(n, START_US, event)) for n, event in enumerate(events)]
+
+    batch = fold(read(0, 0, 3, records), fresh_state(0), CATALOG, rejected=frozenset({1}))
+
+    assert isinstance(batch, Batch)
+    assert batch.outcomes.accepted == 2
+    assert [(row.offset, row.code, row.value) for row in batch.quarantined] == [
+        (1, "store_rejected", records[1].value)
+    ]
+
+
+def test_a_cap_takes_the_place_of_a_clock_that_jumped() -> None:
+    far_us = START_US + 10**15
+    records = [KafkaRecord(0, far_us // 1000, b"{"), KafkaRecord(1, START_US // 1000 + 5, b"{")]
+    state = replace(fresh_state(0), caps_us={0: START_US})
+
+    batch = fold(read(0, 0, 2, records), state, CATALOG)
+
+    assert isinstance(batch, Batch)
+    assert batch.frontier_us == START_US + 5000
