@@ -145,7 +145,7 @@ SUBJECTS = [f"subject-{n}" for n in range(6)]
 
 @st.composite
 def logs(draw: st.DrawFn, max_size: int = 40) -> list[LoggedEvent]:
-    """One partition's log: copies, conflicts, late, early and misplaced events, repairs, ticks, gaps, noise."""
+    """One partition's log: copies, conflicts, late, early and misplaced events, repairs, ticks, noise."""
     frontier_us = START_US
     offset = 0
     log: list[LoggedEvent] = []
