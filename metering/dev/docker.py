@@ -58,13 +58,7 @@ class DockerStack:
     @staticmethod
     def is_reachable() -> bool:
         """Tell whether a daemon and the compose plugin answer, and the compose file is at hand."""
-        docker = shutil.which("docker")
-        return (
-            docker is not None
-            and COMPOSE_FILE.exists()
-            and _run([docker, "info"]).returncode == 0
-            and _run([docker, "compose", "version"]).returncode == 0
-        )
+        return COMPOSE_FILE.exists() and daemon_answers() and _succeeds("compose", "version")
 
     async def is_running(self) -> bool:
         """Tell whether any of its containers runs."""
@@ -132,6 +126,15 @@ class DockerStack:
             return msgspec.json.decode(self._file.read_bytes(), type=_Project)
         except FileNotFoundError:
             return None
+
+
+def daemon_answers() -> bool:
+    """Tell whether there is a Docker daemon that lets us in."""
+    return shutil.which("docker") is not None and _succeeds("version", "--format", "{{.Server.Version}}")
+
+
+def _succeeds(*arguments: str) -> bool:
+    return _run(["docker", *arguments]).returncode == 0
 
 
 def _compose(project: _Project, *arguments: str, heap_mb: int = 0) -> subprocess.CompletedProcess[str]:

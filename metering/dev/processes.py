@@ -77,12 +77,9 @@ class ServerProcess:
 
     def alive(self) -> bool:
         """Tell whether it still runs; an own child that has ended is reaped."""
-        try:
-            self._process.wait(timeout=0)
-        except psutil.TimeoutExpired:
-            # One that we did not start, or that started before us, may wait long for its parent to reap it.
-            return not _has_ended(self._process)
-        return False
+        if isinstance(self._process, psutil.Popen):
+            return self._process.poll() is None
+        return not _has_ended(self._process)  # another's child may wait long for its parent to reap it
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send one signal to the server itself; one that has ended takes none."""

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-import docker
-from docker.errors import DockerException
 from support.stack import Stack
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
@@ -22,19 +20,6 @@ KAFKA_IMAGE: Final = os.environ.get("METERING_KAFKA_IMAGE", "apache/kafka:4.3.1"
 POSTGRES_IMAGE: Final = os.environ.get("METERING_POSTGRES_IMAGE", "postgres:18")
 _CLIENT_PORT: Final = 9092
 _READY_S: Final = 120
-
-
-def docker_is_reachable() -> bool:
-    try:
-        client = docker.from_env(timeout=5)
-    except DockerException:
-        return False
-    try:
-        return bool(client.ping())
-    except DockerException:
-        return False
-    finally:
-        client.close()
 
 
 @asynccontextmanager

@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from docker.errors import DockerException
-from support.containers import container_stack, docker_is_reachable
+from support.containers import container_stack
 from support.stack import Stack, local_stack
 from testcontainers.core.exceptions import ContainerStartException
+
+from metering.dev.docker import daemon_answers
 
 
 @asynccontextmanager
@@ -19,7 +21,7 @@ async def shared_stack(say: Callable[[str], None]) -> AsyncIterator[Stack]:
 
 
 async def _open(opened: AsyncExitStack, say: Callable[[str], None]) -> Stack:
-    if docker_is_reachable():
+    if daemon_answers():
         try:
             return await opened.enter_async_context(container_stack())
         except (DockerException, ContainerStartException) as failure:
