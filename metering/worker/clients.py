@@ -1,0 +1,106 @@
+"""The worker's Kafka clients, each with the options that its part in the commit protocol needs."""
+
+import asyncio
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from metering.kafka_options import kafka_options
+from metering.settings import Settings
+from metering.worker.topic_watch import LOOK_TIMEOUT_MS
+
+log = structlog.get_logger(__name__)
+
+CLOSE_TIMEOUT_S: Final = 5.0
+"""A consumer that waits for a broker (a join, a goodbye) longer than this is torn down."""
+
+NEVER_MS: Final = 24 * 3600 * 1000
+"""aiokafka leaves the group when nobody polls; waiting for a database that is away is no reason to leave."""
+
+REBALANCE_MARGIN_S: Final = 10.0
+"""The group waits for a draining worker this much longer than the worker takes at most."""
+
+_LOOK_BYTES: Final = 65_536
+
+_EXACT: Final[dict[str, Any]] = {
+    "auto_offset_reset": "none",  # Postgres says where to read; any other place would lose or repeat
+    "enable_auto_commit": False,
+    "isolation_level": "read_committed",
+    "check_crcs": True,
+}
+
+
+def group_consumer(settings: Settings) -> AIOKafkaConsumer:
+    """A member of the consumer group, not yet subscribed."""
+    rebalance_s = settings.drain_deadline_s + REBALANCE_MARGIN_S
+    return AIOKafkaConsumer(
+        **kafka_options(settings),
+        **_EXACT,
+        client_id=settings.instance,
+        group_id=settings.consumer_group,
+        session_timeout_ms=round(settings.session_timeout_s * 1000),
+        heartbeat_interval_ms=round(settings.session_timeout_s * 1000 / 5),
+        rebalance_timeout_ms=round(rebalance_s * 1000),
+        # The broker answers a join when the last member has drained: the request must outlast that.
+        request_timeout_ms=round((rebalance_s + REBALANCE_MARGIN_S) * 1000),
+        max_poll_interval_ms=NEVER_MS,
+    )
+
+
+def reading_consumer(settings: Settings) -> AIOKafkaConsumer:
+    """A consumer outside of any group, for looking at single records."""
+    return AIOKafkaConsumer(
+        **kafka_options(settings),
+        **_EXACT,
+        client_id=f"{settings.instance}-reader",
+        group_id=None,
+        max_partition_fetch_bytes=_LOOK_BYTES,
+    )
+
+
+def watching_client(settings: Settings) -> AIOKafkaClient:
+    """A bare connection to the brokers, for asking about the topic."""
+    return AIOKafkaClient(
+        **kafka_options(settings), client_id=f"{settings.instance}-watch", request_timeout_ms=LOOK_TIMEOUT_MS
+    )
+
+
+def control_producer(settings: Settings) -> AIOKafkaProducer:
+    """A producer for ticks and repair records: acknowledged by all replicas, without repeats."""
+    return AIOKafkaProducer(
+        **kafka_options(settings),
+        client_id=f"{settings.instance}-control",
+        enable_idempotence=True,
+        acks="all",
+    )
+
+
+def check_background(consumer: AIOKafkaConsumer) -> None:
+    """Raise what has ended one of the client's own tasks: it would be silent for as long as nobody polls.
+
+    Raises:
+        KafkaError: the group or the cluster refuses this member, or the client is broken.
+    """
+    consumer._coordinator.check_errors()  # noqa: SLF001 - only `getmany` asks, and only of its own accord
+    fetching = consumer._fetcher.error_future  # noqa: SLF001 - nobody asks
+    if fetching.done():
+        fetching.result()
+        raise KafkaError("the client's fetcher has ended")
+
+
+async def close_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group if the broker answers; the session timeout does it otherwise."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await consumer.stop()
+    except TimeoutError:
+        log.warning("consumer_torn_down", after_s=CLOSE_TIMEOUT_S)
+        # What `stop` would have done next; a member whose heart beats on would hold up the group.
+        if consumer._coordinator is not None:  # noqa: SLF001
+            await consumer._coordinator._stop_heartbeat_task()  # noqa: SLF001
+        if consumer._fetcher is not None:  # noqa: SLF001
+            await consumer._fetcher.close()  # noqa: SLF001
+        await consumer._client.close()  # noqa: SLF001

@@ -1,0 +1,100 @@
+"""What `/healthz` and `/readyz` say: alive, and if not ready, why not."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+
+class Readiness:
+    """The reasons why this worker is not counting, by what has the reason."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {"worker": "starting"}
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything this worker has is being counted."""
+        return not self.reasons
+
+    def because(self, what: str, reason: str) -> None:
+        """Not ready, because of this."""
+        self.reasons[what] = reason
+
+    def clear(self, what: str) -> None:
+        """This is no reason any more."""
+        self.reasons.pop(what, None)
+
+    @contextmanager
+    def waiting_for(self, what: str, reason: str) -> Iterator[None]:
+        """Not ready for as long as the block runs."""
+        self.because(what, reason)
+        try:
+            yield
+        finally:
+            self.clear(what)
+
+
+class AdminServer:
+    """Answers probes on a port of its own, in the worker's loop: a loop that hangs does not answer."""
+
+    def __init__(self, readiness: Readiness, host: str, port: int) -> None:
+        self._readiness = readiness
+        config = uvicorn.Config(
+            Starlette(routes=[Route("/healthz", _alive), Route("/readyz", self._ready)]),
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        (listening,) = self._server.servers
+        name: tuple[str, int] = listening.sockets[0].getsockname()
+        return name[1]
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the address is taken or not ours.
+        """
+        sock = socket.create_server((self._server.config.host, self._server.config.port))
+        self._task = asyncio.create_task(self._server.serve([sock]))
+        while not self._server.started:
+            await asyncio.wait([self._task], timeout=0.01)
+            if self._task.done():
+                self._task.result()
+
+    async def close(self) -> None:
+        """Stop answering."""
+        self._server.should_exit = True
+        self._server.force_exit = True
+        if self._task is not None:
+            await self._task
+
+    async def _ready(self, _request: Request) -> JSONResponse:
+        reasons = self._readiness.reasons
+        return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the worker: it has records to flush before it may go."""
+        yield
+
+
+async def _alive(_request: Request) -> JSONResponse:
+    return JSONResponse({"alive": True})

@@ -1,0 +1,164 @@
+"""Takes records from the client and accounts for every offset that it passes.
+
+Each call of `getmany` is followed, in the same step of the loop, by reading every partition's position: what
+lies between the last position and this one is either a record or a gap (a transaction's marker, an aborted
+transaction, compaction). aiokafka 0.14 moves a position without giving the record in two more cases, and in
+both it raises: a record that is too large, and records of other partitions that it had taken already when one
+could not be decoded. So after any error every partition is sent back to the offset that was accounted for.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaError,
+    OffsetOutOfRangeError,
+    RecordTooLargeError,
+    UnsupportedCodecError,
+)
+
+from metering.settings import Settings
+from metering.worker.backlog import Backlog, Stretch
+from metering.worker.owned import Owned
+from metering.worker.stops import Stop
+from schemas.codes import Code
+
+POLL_MS: Final = 100
+ATTEMPTS: Final = 3
+"""Fetches of a record that cannot be decoded: the wire may have been at fault."""
+
+STEPPED_RECORDS: Final = 100_000
+"""Records taken one by one, looking for one that cannot be decoded, before it counts as gone,"""
+
+QUIET_POLLS: Final = 50
+"""or polls in a row that gave nothing."""
+
+_UNDECODABLE: Final = (CorruptRecordException, RecordTooLargeError, UnsupportedCodecError)
+
+Records = Mapping[TopicPartition, Sequence[Any]]
+
+
+class Intake:
+    """Feeds the backlog from one consumer, for the partitions of one assignment."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        consumer: AIOKafkaConsumer,
+        owned: Mapping[TopicPartition, Owned],
+        backlog: Backlog,
+        on_out_of_range: Callable[[Owned], Awaitable[None]],
+        on_stopped: Callable[[Stop], None],
+    ) -> None:
+        self._settings = settings
+        self._consumer = consumer
+        self._owned = owned
+        self._backlog = backlog
+        self._on_out_of_range = on_out_of_range
+        self._on_stopped = on_stopped
+        self._suspects: deque[TopicPartition] = deque()
+        self.changed = asyncio.Event()  # a partition may be fetchable again
+
+    async def run(self) -> None:
+        """Fetch until cancelled.
+
+        Raises:
+            KafkaError: the group or the cluster refuses this member.
+        """
+        while True:
+            room = min(await self._backlog.room(), self._settings.max_poll_records)
+            logs = [log for log, owned in self._owned.items() if owned.fetchable]
+            if not logs:
+                self.changed.clear()
+                await self.changed.wait()
+                continue
+            try:
+                while self._suspects:
+                    await self._examine(self._suspects.popleft())
+                await self._fetch(logs, room)
+            except OffsetOutOfRangeError as error:
+                self._rewind()
+                (log,) = error.args[0]
+                await self._on_out_of_range(self._owned[log])
+            except Exception as error:
+                if not may_be_undecodable(error):
+                    raise
+                self._rewind()
+                self._suspects.extend(log for log in logs if log not in self._suspects)
+            await asyncio.sleep(0)  # getmany does not yield while it has records
+
+    async def _fetch(self, logs: Sequence[TopicPartition], max_records: int) -> int:
+        began_ns = time.time_ns()
+        records = await self._consumer.getmany(*logs, timeout_ms=POLL_MS, max_records=max_records)
+        return await self._account(logs, records, began_ns)
+
+    async def _account(self, logs: Sequence[TopicPartition], records: Records, began_ns: int) -> int:
+        """Put what was passed since the last call into the backlog; how many records that is."""
+        ended_ns = time.time_ns()
+        for log in logs:
+            owned = self._owned[log]
+            taken = records.get(log, ())
+            # No suspension: a position that is known is returned at once, as of the same step as the records.
+            position = await self._consumer.position(log)
+            highwater = self._consumer.highwater(log)
+            if highwater is not None:
+                owned.end_offset = highwater
+            if not owned.fetchable or position == owned.position:
+                continue
+            size_bytes = sum(
+                max(0, record.serialized_value_size) + max(0, record.serialized_key_size) for record in taken
+            )
+            stretch = Stretch(log.partition, owned.position, position, taken, size_bytes, began_ns, ended_ns)
+            owned.position = position
+            if taken:
+                owned.newest_timestamp_us = taken[-1].timestamp * 1000
+            self._backlog.add(stretch)
+        return sum(map(len, records.values()))
+
+    async def _examine(self, log: TopicPartition) -> None:
+        """Fetch one partition alone; if that fails, record by record up to the one that cannot be read."""
+        try:
+            if self._owned[log].fetchable:
+                await self._fetch([log], self._settings.max_poll_records)
+        except Exception as error:
+            if not may_be_undecodable(error):
+                raise
+            self._rewind()
+            await self._step(log)
+
+    async def _step(self, log: TopicPartition) -> None:
+        owned = self._owned[log]
+        failures = stepped = quiet = 0
+        while stepped < STEPPED_RECORDS and quiet < QUIET_POLLS:
+            await self._backlog.room()
+            try:
+                taken = await self._fetch([log], 1)
+            except Exception as error:
+                if not may_be_undecodable(error):
+                    raise
+                self._rewind()
+                failures += 1
+                if failures == ATTEMPTS:
+                    seen = f"{type(error).__name__}: {error}"
+                    self._on_stopped(Stop(Code.UNDECODABLE_RECORD, owned.partition, owned.position, seen))
+                    return
+            else:
+                failures = 0 if taken else failures
+                quiet = 0 if taken else quiet + 1
+                stepped += taken
+            await asyncio.sleep(0)
+
+    def _rewind(self) -> None:
+        """Send the client back to what was accounted for: an error may have swallowed records."""
+        for log, owned in self._owned.items():
+            self._consumer.seek(log, owned.position)
+
+
+def may_be_undecodable(error: Exception) -> bool:
+    """Whether a record in the log may be what raised this; codecs raise errors of their own making."""
+    return isinstance(error, _UNDECODABLE) or not isinstance(error, KafkaError)

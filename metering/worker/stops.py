@@ -1,0 +1,38 @@
+"""Why counting stops: the codes are `schemas.codes`, the consequences are here.
+
+A fault of one partition stops that partition and leaves the others at work. A fault of the topic, or of the
+last partition this process has, ends the process: going on would count wrongly, and a person has to decide.
+"""
+
+from typing import Final, NamedTuple
+
+from metering.errors import StoppedError
+from schemas.codes import SENTENCES, Code
+
+TOPIC_CODES: Final = frozenset(
+    {Code.LOG_REPLACED, Code.PARTITION_COUNT_CHANGED, Code.CREATE_TIME_TOPIC, Code.TOPIC_MISMATCH}
+)
+"""Faults that no partition can have alone."""
+
+
+class Stop(NamedTuple):
+    """What stopped, and why: `seen` are the facts, in words, that the code was given for."""
+
+    code: Code
+    partition: int
+    offset: int
+    seen: str
+
+
+class PartitionStopped(Exception):  # noqa: N818 - it is no error of ours, but a decision
+    """Raised where the fault is found; caught where the partition is set aside."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(f"{stop.code} at partition {stop.partition}, offset {stop.offset}: {stop.seen}")
+        self.stop = stop
+
+
+def stopped_error(stop: Stop) -> StoppedError:
+    """What ends the process: the code, what was seen and what to do."""
+    where = f"Partition {stop.partition}, offset {stop.offset}"
+    return StoppedError(stop.code, f"{where}: {stop.seen}. {SENTENCES[stop.code]}")
