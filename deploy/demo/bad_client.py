@@ -1,7 +1,7 @@
 """A client that keeps no contract: it writes to Kafka past the publisher, and none of it may be counted."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -10,12 +10,19 @@ from aiokafka import AIOKafkaProducer
 _STRUCTURED: Final = [("content-type", b"application/cloudevents+json")]
 
 
-async def send(bootstrap_servers: str, topic: str, subject: str, records: list[bytes | None]) -> None:
-    """Write records to their subject's partition of a topic with `clock: record`."""
+async def send(
+    bootstrap_servers: str, topic: str, event: Mapping[str, Any], values: Iterable[bytes | None]
+) -> None:
+    """Write records beside an event: to its subject's partition, with its time as their timestamp."""
+    time = datetime.fromisoformat(event["time"][:26]).replace(tzinfo=UTC)
     async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers) as producer:
-        for value in records:
+        for value in values:
             await producer.send_and_wait(
-                topic, value, subject.encode(), timestamp_ms=timestamp_ms, headers=_STRUCTURED
+                topic,
+                value,
+                key=event["subject"].encode(),
+                timestamp_ms=int(time.timestamp() * 1000),
+                headers=_STRUCTURED,
             )
 
 
