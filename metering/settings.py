@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     drain_deadline_s: PositiveFloat = Field(20, description="Time to finish work on a stop or a revoke")
     tick_interval_s: PositiveFloat = Field(10, description="An idle partition gets a tick this often")
 
+    publish_timeout_s: PositiveFloat = Field(120, description="Longest wait for brokers to take events")
+
     admin_host: str = Field("127.0.0.1", description="Where `/healthz` and `/readyz` listen")
     admin_port: int | None = Field(None, ge=0, le=65535, description="Their port; 0 takes a free one")
     otlp_endpoint: str | None = Field(
