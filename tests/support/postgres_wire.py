@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from support.proxy import Link, Proxy, Rule
 
@@ -14,9 +15,23 @@ _COMMIT: Final = re.compile(rb"\s*(COMMIT|END)\b[^;]*;?\s*", re.IGNORECASE)
 _COMMITTED: Final = b"COMMIT\x00"
 
 
-def postgres_proxy(server_port: int) -> Proxy:
-    """A proxy whose rules see whole protocol messages."""
-    return Proxy(server_port, client_framing=client_messages, server_framing=server_messages)
+def postgres_proxy(dsn: str) -> Proxy:
+    """A proxy before the server of `dsn`, whose rules see whole protocol messages."""
+    address = urlsplit(dsn)
+    assert address.hostname is not None
+    return Proxy(
+        address.port or 5432,
+        server_host=address.hostname,
+        client_framing=client_messages,
+        server_framing=server_messages,
+    )
+
+
+def dsn_through(proxy: Proxy, dsn: str) -> str:
+    """The same database, reached through the proxy."""
+    address = urlsplit(dsn)
+    login = address.netloc.rpartition("@")[0]
+    return urlunsplit(address._replace(netloc=f"{login}@127.0.0.1:{proxy.port}"))
 
 
 async def client_messages(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:

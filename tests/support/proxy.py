@@ -51,12 +51,17 @@ class Proxy:
     """
 
     def __init__(
-        self, server_port: int, *, client_framing: Framing = chunks, server_framing: Framing = chunks
+        self,
+        server_port: int,
+        *,
+        server_host: str = "127.0.0.1",
+        client_framing: Framing = chunks,
+        server_framing: Framing = chunks,
     ) -> None:
         self.port = free_ports(1)[0]
         self.rule = Rule()
         self.latency_s = 0.0
-        self._server_port = server_port
+        self._server = (server_host, server_port)
         self._client_framing = client_framing
         self._server_framing = server_framing
         self._links: dict[asyncio.Task[None], Link] = {}
@@ -102,7 +107,7 @@ class Proxy:
 
     async def _join(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
-            from_server, to_server = await asyncio.open_connection("127.0.0.1", self._server_port)
+            from_server, to_server = await asyncio.open_connection(*self._server)
         except OSError:
             to_client.transport.abort()
             return

@@ -2,12 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from support.postgres_wire import CommitFault, HoldCommit, LoseCommitReply, SwallowCommit, postgres_proxy
+from support.postgres_wire import (
+    CommitFault,
+    HoldCommit,
+    LoseCommitReply,
+    SwallowCommit,
+    dsn_through,
+    postgres_proxy,
+)
 from support.proxy import Proxy
 
 from metering.dev.conditions import until
@@ -17,9 +23,7 @@ LOST = (ConnectionError, asyncpg.PostgresConnectionError)
 
 @pytest_asyncio.fixture
 async def proxy(database: str) -> AsyncIterator[Proxy]:
-    port = urlsplit(database).port
-    assert port is not None
-    proxy = postgres_proxy(port)
+    proxy = postgres_proxy(database)
     await proxy.listen()
     yield proxy
     await proxy.close()
@@ -27,9 +31,7 @@ async def proxy(database: str) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 def proxied(database: str, proxy: Proxy) -> str:
-    parts = urlsplit(database)
-    assert parts.port is not None
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(str(parts.port), str(proxy.port))))
+    return dsn_through(proxy, database)
 
 
 @pytest_asyncio.fixture
