@@ -1,0 +1,207 @@
+"""What a record costs on its way from Kafka's bytes to a batch, by stage: decode and fold, and nothing else.
+
+Everything happens in this process, on records made here: a change of the hot path shows within seconds.
+"""
+
+import gc
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, wraps
+from statistics import median
+from typing import Any, Final, ParamSpec, TypeVar
+
+import cyclopts
+from aiokafka import ConsumerRecord
+from rich.console import Console
+from rich.table import Table
+from workload import CATALOG, HEADERS, Workload
+
+import aggregator.fold
+from aggregator.batch import Batch
+from aggregator.catalog import Catalog, compile_catalog
+from aggregator.fold import fold
+from aggregator.reading import read
+from aggregator.state import Claimed, PartitionState, TopicRules, opened, settled
+from schemas.catalog import load_catalog
+from schemas.partitioner import murmur2_partition
+
+HOUR_US: Final = 3_600_000_000
+RECORDS_PER_MS: Final = 100
+WARM_UP_FLUSHES: Final = 1
+
+RULES: Final = TopicRules(
+    name="usage.events",
+    partitions=6,
+    clock="broker",
+    partitioner="murmur2",
+    acceptance_window_us=48 * HOUR_US,
+    skew_us=300_000_000,
+    repair_horizon_us=35 * 24 * HOUR_US,
+    identity_key=bytes(range(16)),
+)
+
+STAGES: Final = {
+    "decode": "read",
+    "clock": "frontiers_us",
+    "admission": "admit",
+    "identity": "_queries",
+    "dedupe": "deduplicate",
+    "accepted": "_accepted",
+    "meters": "meter_events",
+    "batch": "_batch",  # packing, the next state and its memory, the meters' tallies
+    "settle": "settled",
+}
+"""The timed functions, by their stage; all but the first and the last are called by `fold`."""
+
+Records = Sequence[ConsumerRecord[bytes, bytes]]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A meter version as the store would give it."""
+
+    meter_version_id: int
+    meter: str
+    version: int
+    definition: dict[str, Any]
+    effective_from_us: int | None = None
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCatalog:
+    """The workload's catalog as the store would give it."""
+
+    head: int
+    versions: Sequence[StoredVersion]
+
+
+class Stopwatch:
+    """Adds up the seconds spent in functions."""
+
+    def __init__(self) -> None:
+        self.spent_s: dict[str, float] = defaultdict(float)
+
+    def timed(self, stage: str, function: Callable[P, R]) -> Callable[P, R]:
+        """The function, on the clock."""
+
+        @wraps(function)
+        def timed(*args: P.args, **kwargs: P.kwargs) -> R:
+            began_s = time.thread_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.spent_s[stage] += time.thread_time() - began_s
+
+        return timed
+
+
+class Log:
+    """Kafka records of the workload, partition by partition, in the order a broker would have given them."""
+
+    def __init__(self) -> None:
+        self._workload = Workload(1)
+        self._next_offsets = [0] * RULES.partitions
+        self._now_ms = time.time_ns() // 1_000_000
+
+    def stretches(self, count: int) -> Sequence[Records]:
+        """The next `count` records, a list per partition."""
+        events = self._workload.events(count, self._now_ms * 1000)
+        partitions: list[list[ConsumerRecord[bytes, bytes]]] = [[] for _ in range(RULES.partitions)]
+        for place, (key, value) in enumerate(zip(events.keys, events.values, strict=True)):
+            partition = _partition_of(key)
+            stamp_ms = self._now_ms + place // RECORDS_PER_MS
+            partitions[partition].append(self._record(partition, stamp_ms, key, value))
+        self._now_ms += count // RECORDS_PER_MS
+        return partitions
+
+    def _record(
+        self, partition: int, stamp_ms: int, key: bytes, value: bytes
+    ) -> ConsumerRecord[bytes, bytes]:
+        offset = self._next_offsets[partition]
+        self._next_offsets[partition] += 1
+        return ConsumerRecord(
+            RULES.name,
+            partition,
+            offset,
+            stamp_ms,
+            1,
+            key,
+            value,
+            None,
+            len(key),
+            len(value),
+            HEADERS,
+        )
+
+
+@cache
+def _partition_of(key: bytes) -> int:
+    return murmur2_partition(key, RULES.partitions)
+
+
+def catalog() -> Catalog:
+    """The workload's catalog, compiled."""
+    meters = load_catalog(CATALOG, "load/workload.py").meters
+    versions = [StoredVersion(place, m.name, 1, m.definition()) for place, m in enumerate(meters, 1)]
+    return compile_catalog(StoredCatalog(1, versions))
+
+
+def run_flush(stretches: Sequence[Records], states: list[PartitionState], meters: Catalog) -> int:
+    """Decode and fold one flush's worth, as the worker does; how many events were accepted."""
+    accepted = 0
+    for partition, records in enumerate(stretches):
+        state = states[partition]
+        reading = read(partition, state.next_offset, state.next_offset + len(records), records)
+        batch = fold(reading, state, meters)
+        if not isinstance(batch, Batch):
+            msg = f"the fold lacks {batch}"
+            raise TypeError(msg)
+        states[partition] = settled(batch.next_state, batch.next_state, meters.windows_us)
+        accepted += batch.outcomes.accepted
+    return accepted
+
+
+def main(*, flushes: int = 8, records: int = 100_000) -> None:
+    """Print microseconds per record by stage, the median of several flushes.
+
+    Args:
+        flushes: how many are measured.
+        records: in each of them, over six partitions.
+    """
+    stopwatch = Stopwatch()
+    for stage, name in STAGES.items():
+        module = sys.modules[__name__] if name in {"read", "settled"} else aggregator.fold
+        setattr(module, name, stopwatch.timed(stage, getattr(module, name)))
+    log, meters = Log(), catalog()
+    states = [opened(RULES, Claimed(p, 0, None, None, None), b"", {}) for p in range(RULES.partitions)]
+    measured: dict[str, list[float]] = defaultdict(list)
+    for flush in range(WARM_UP_FLUSHES + flushes):
+        stretches = log.stretches(records)
+        gc.collect()
+        gc.freeze()
+        stopwatch.spent_s.clear()
+        began_s = time.thread_time()
+        accepted = run_flush(stretches, states, meters)
+        total_s = time.thread_time() - began_s
+        if accepted != records:
+            msg = f"{accepted} of {records} events were accepted: the figures would be of something else"
+            raise ValueError(msg)
+        if flush >= WARM_UP_FLUSHES:
+            for stage in STAGES:
+                measured[stage].append(stopwatch.spent_s[stage] / records * 1e6)
+            measured["the rest"].append((total_s - sum(stopwatch.spent_s.values())) / records * 1e6)
+            measured["total"].append(total_s / records * 1e6)
+    table = Table("stage", *(f"{kind} µs" for kind in ("median", "least", "most")))
+    for stage, costs_us in measured.items():
+        table.add_row(stage, *(f"{of(costs_us):.2f}" for of in (median, min, max)))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    cyclopts.run(main)
