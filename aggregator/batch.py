@@ -98,13 +98,17 @@ class Increment(msgspec.Struct, gc=False):
 
 
 class Adjustment(NamedTuple):
-    """One event that came after its window was final for this meter."""
+    """One event that came after its window was final for this meter.
+
+    `frontier_us` is F(offset): the log time by which versions are cut, however the log was cut into batches.
+    """
 
     offset: int
     key: WindowKey
     value: int | Decimal | None
     member: str | None
     event_time_us: int
+    frontier_us: int
 
 
 class Quarantined(NamedTuple):

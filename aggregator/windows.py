@@ -142,7 +142,11 @@ def _add(meter: Meter, accepted: Accepted, metered: Metered, known_groups: Group
         metered.increments[key] = increment_of(points, members)
     for row in late_rows:
         key = _limited(meter, subjects[row], groups[row], starts[row], metered, known_groups)
-        metered.adjustments.append(_adjustment(points.offsets[row], key, values[row], points.times_us[row]))
+        metered.adjustments.append(
+            _adjustment(
+                points.offsets[row], key, values[row], points.times_us[row], int(accepted.frontiers_us[row])
+            )
+        )
     return late_rows
 
 
@@ -171,7 +175,7 @@ def _limited(
     return WindowKey(meter.meter_version_id, subject, groups, start_us)
 
 
-def _adjustment(offset: int, key: WindowKey, value: Value, time_us: int) -> Adjustment:
+def _adjustment(offset: int, key: WindowKey, value: Value, time_us: int, frontier_us: int) -> Adjustment:
     if isinstance(value, str):
-        return Adjustment(offset, key, None, value, time_us)
-    return Adjustment(offset, key, value, None, time_us)
+        return Adjustment(offset, key, None, value, time_us, frontier_us)
+    return Adjustment(offset, key, value, None, time_us, frontier_us)
