@@ -1,10 +1,10 @@
 """Judging a Kafka record by the model: complete, and worded for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from schemas.binding import content_mode
+from schemas.binding import Headers, content_mode
 from schemas.codes import Code, Refused
 from schemas.event import MAX_VALUE_BYTES, UsageEvent, refusal_code
 from schemas.json_text import read_json
@@ -19,7 +19,7 @@ class EventRefused(Refused):
         self.attributes = attributes
 
 
-def judge(value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> UsageEvent:
+def judge(value: bytes | None, headers: Headers) -> UsageEvent:
     """The usage event in a Kafka record.
 
     Raises:
@@ -38,10 +38,8 @@ def judge(value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> U
         raise EventRefused(refused.code, refused.detail, document) from None
 
 
-def _read(
-    value: bytes | None, headers: Sequence[tuple[str, bytes | None]], document: dict[str, object]
-) -> None:
-    """Reads the attributes and data into `document`, as far as it gets."""
+def _read(value: bytes | None, headers: Headers, document: dict[str, object]) -> None:
+    """Reads the attributes and the data into `document`, as far as it gets."""
     mode = content_mode(headers)
     if mode.attributes is not None:
         for name, header in mode.attributes.items():
@@ -49,7 +47,7 @@ def _read(
                 document[name] = _text(header)
         document["datacontenttype"] = None if mode.content_type is None else _text(mode.content_type)
     repair_origin(headers)
-    if not mode.has_known_format:
+    if mode.is_unknown_format:
         raise Refused(Code.BAD_CONTENT_TYPE, ascii(mode.content_type))
     if value is None:
         raise Refused(Code.NO_VALUE, "the value is null")

@@ -1,9 +1,10 @@
 """The usage event: the one authority on what is valid and what its values are."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -57,6 +58,43 @@ def refusal_code(error: ErrorDetails) -> Code:
         case own:  # our own validators name their errors by code
             code = Code(own)
     return code
+
+
+class ReadableAttributes(TypedDict):
+    """What could be read of a refused event and is fit to be stored."""
+
+    id: str | None
+    source: str | None
+    type: str | None
+    subject: str | None
+    time_us: int | None
+
+
+def readable_attributes(attributes: Mapping[str, object]) -> ReadableAttributes:
+    """The attributes that are as they should be, each judged by itself."""
+    return ReadableAttributes(
+        id=_readable(attributes.get("id"), MAX_ID_CHARACTERS),
+        source=_readable(attributes.get("source"), MAX_SOURCE_CHARACTERS),
+        type=_readable(attributes.get("type"), MAX_TYPE_CHARACTERS),
+        subject=_readable(attributes.get("subject"), MAX_SUBJECT_CHARACTERS),
+        time_us=_readable_time_us(attributes.get("time")),
+    )
+
+
+def _readable(text: object, max_characters: int) -> str | None:
+    if not isinstance(text, str) or not 0 < len(text) <= max_characters:
+        return None
+    try:
+        return _storable(text)
+    except PydanticCustomError:
+        return None
+
+
+def _readable_time_us(text: object) -> int | None:
+    try:
+        return parse_time_us(text) if isinstance(text, str) else None
+    except TimeRefused:
+        return None
 
 
 def _refusal(refused: Refused) -> PydanticCustomError:

@@ -10,6 +10,14 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MICROSECOND_DIGITS: Final = 6
 
+# Three look-ups for a time such as 2026-11-24T03:00:12|.345|678Z, or 2026-11-24T03:00:12|Z|.
+_SECONDS_KEPT: Final = 65_536
+_SECONDS_US: Final[dict[str, int]] = {}  # of those that `parse_time_us` read
+_MILLISECONDS_US: Final = {"Z": 0} | {f".{n:03}": n * 1000 for n in range(1000)}
+_MICROSECONDS_US: Final[dict[str, int]] = {"": 0, "Z": 0} | {
+    f"{n:0{digits}}Z": n * 10 ** (3 - digits) for digits in (1, 2, 3) for n in range(10**digits)
+}
+
 _HOUR_MINUTE: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE_TIME: Final = re.compile(
     rf"(?P<date>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[Tt](?P<time>{_HOUR_MINUTE}:[0-5][0-9])"
@@ -46,6 +54,23 @@ def parse_time_us(text: str) -> int:
     if match["zone"] is None:
         raise TimeRefused(Code.NAIVE_TIME, text)
     return (instant - EPOCH) // _MICROSECOND
+
+
+def quick_time_us(text: str) -> int:
+    """What `parse_time_us` gives; quicker for a time in UTC within a second that was seen before."""
+    try:
+        if text[-1] == "Z":
+            return _SECONDS_US[text[:19]] + _MILLISECONDS_US[text[19:23]] + _MICROSECONDS_US[text[23:]]
+    except LookupError:
+        beyond = text[26:-1]
+        if beyond.isdecimal() and beyond.isascii():
+            return quick_time_us(text[:26] + text[-1])
+    time_us = parse_time_us(text)
+    if text[-1] == "Z":
+        if len(_SECONDS_US) == _SECONDS_KEPT:
+            _SECONDS_US.clear()
+        _SECONDS_US[text[:19]] = time_us - time_us % 1_000_000
+    return time_us
 
 
 def format_time(time_us: int) -> str:

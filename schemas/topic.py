@@ -15,7 +15,6 @@ UNLIMITED: Final = -1
 HEADERS_BYTES: Final = 65_536
 """Room left beside the longest value for a record's key and headers."""
 
-
 _NAME: Final = Written("[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}", "write up to 249 of A-Z, a-z, 0-9, ., _ and -")
 
 
@@ -28,9 +27,7 @@ class TopicContract(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    name: Annotated[
-        str, Written("[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}", "write up to 249 of A-Z, a-z, 0-9, ., _ and -")
-    ]
+    name: Annotated[str, _NAME]
     description: str | None = None
     partitions: int = Field(ge=1, le=10_000, description="Fixed for good: subjects must not move.")
     replication_factor: int = Field(3, ge=1, le=32_767)
