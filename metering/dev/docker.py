@@ -60,26 +60,21 @@ class DockerStack:
         """Tell whether a daemon and the compose plugin answer, and the compose file is at hand."""
         return COMPOSE_FILE.exists() and daemon_answers() and _succeeds("compose", "version")
 
-    async def is_running(self) -> bool:
-        """Tell whether any of its containers runs."""
-        project = self._project()
-        if project is None:
-            return False
-        listed = await asyncio.to_thread(_compose, project, "ps", "--quiet")
-        return listed.returncode == 0 and listed.stdout.strip() != ""
-
     async def start(self, *, heap_mb: int) -> Addresses:
         """Start the containers, with the data they had, and wait until they are healthy.
+
+        If they do not start, nothing of a project that is new is left behind.
 
         Raises:
             StackError: `docker_failed`, for one because an image cannot be had.
         """
-        project = self._project() or _Project.new()
+        known = self._project()
+        project = known or _Project.new()
         self._file.touch(mode=0o600)  # it holds the password
         self._file.write_bytes(msgspec.json.encode(project))
         up = await asyncio.to_thread(_compose, project, "up", "--detach", "--wait", heap_mb=heap_mb)
         if up.returncode != 0:
-            await asyncio.to_thread(_compose, project, "down")
+            await (self.stop() if known else self.remove())
             raise StackError("docker_failed", f"Docker could not start the stack: {_last_line(up.stderr)}")
         return project.addresses
 

@@ -22,9 +22,9 @@ class LocalStack:
         self._kafka_dir = state / "kafka"
         self._postgres_dir = state / "postgres"
 
-    def is_running(self) -> bool:
-        """Tell whether any of its servers runs."""
-        return any(server.pid is not None for server in self._found())
+    def exists(self) -> bool:
+        """Tell whether it has been set up here before, running or not."""
+        return bool(self._found())
 
     async def start(self, *, brokers: int, heap_mb: int) -> Addresses:
         """Start what does not run yet, with the data it had.

@@ -10,6 +10,7 @@ from metering.dev.addresses import Addresses
 from metering.dev.cache import locked
 from metering.dev.docker import DockerStack
 from metering.dev.errors import StackError
+from metering.dev.kafka.jars import KAFKA_VERSION, kafka_is_fetched
 from metering.dev.local import LocalStack
 from metering.dev.status import StackStatus
 
@@ -29,7 +30,7 @@ async def up(state: Path, *, say: Say, brokers: int = 1, heap_mb: int = HEAP_MB)
     """
     given = addresses.from_environment(os.environ)
     if given is not None:
-        say("Using the Kafka and Postgres that the environment names.")
+        say("Kafka and Postgres: those that the environment names.")
         return given
     with locked(state / "lock"):
         running = await _start(state, brokers=brokers, heap_mb=heap_mb, say=say)
@@ -73,11 +74,14 @@ async def status(state: Path) -> StackStatus:
 
 async def _start(state: Path, *, brokers: int, heap_mb: int, say: Say) -> Addresses:
     docker, local = DockerStack(state), LocalStack(state)
-    if not local.is_running() and brokers == 1 and (await docker.is_running() or docker.is_reachable()):
-        say("Starting Kafka and Postgres in Docker.")
+    # A stack that was set up here as local processes stays that, with its data, until it is purged.
+    if not local.exists() and brokers == 1 and docker.is_reachable():
+        say("Kafka and Postgres: in Docker.")
         try:
             return await docker.start(heap_mb=heap_mb)
         except StackError as failure:
             say(f"{failure.sentence} Going on with local processes.")
-    say("Starting Kafka and Postgres as local processes.")
+    say("Kafka and Postgres: as local processes.")
+    if not kafka_is_fetched():
+        say(f"Fetching Kafka {KAFKA_VERSION} with Maven, this once.")
     return await local.start(brokers=brokers, heap_mb=heap_mb)

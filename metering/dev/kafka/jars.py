@@ -12,13 +12,18 @@ KAFKA_VERSION: Final = "4.3.1"
 _POM: Final = Path(__file__).with_name("pom.xml")
 
 
+def kafka_is_fetched() -> bool:
+    """Tell whether the jars are in the cache already."""
+    return _target().exists()
+
+
 def kafka_jars() -> Path:
     """Give the directory of the broker's jars, fetching them if they are not there yet.
 
     Raises:
         StackError: `maven_missing` or `kafka_not_fetched`.
     """
-    return built_once(cache_dir() / f"kafka-{KAFKA_VERSION}", _fetch)
+    return built_once(_target(), _fetch)
 
 
 def java() -> str:
@@ -36,6 +41,10 @@ def java() -> str:
             " METERING_KAFKA_BOOTSTRAP_SERVERS.",
         )
     return found
+
+
+def _target() -> Path:
+    return cache_dir() / f"kafka-{KAFKA_VERSION}"
 
 
 def _fetch(directory: Path) -> None:
