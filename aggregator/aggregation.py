@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 
 from aggregator.batch import Increment
+from aggregator.memory import I64
 
 Aggregation = Literal["sum", "count", "min", "max", "last", "unique"]
 Number = int | Decimal
@@ -15,7 +16,7 @@ class Points(NamedTuple):
     """Events as a meter reads them, in log order, as columns; a window has some of the rows."""
 
     values: Sequence[Any]
-    times_us: Sequence[int]
+    times_us: I64
     offsets: Sequence[int]
 
 
@@ -38,7 +39,7 @@ def _max(points: Points, rows: Sequence[int]) -> Increment:
 def _last(points: Points, rows: Sequence[int]) -> Increment:
     newest = max(rows, key=lambda row: (points.times_us[row], row))
     increment = _increment(points, rows, points.values[newest])
-    increment.value_time_us, increment.value_offset = points.times_us[newest], points.offsets[newest]
+    increment.value_time_us, increment.value_offset = int(points.times_us[newest]), points.offsets[newest]
     return increment
 
 

@@ -107,10 +107,12 @@ def _queries(reading: Reading, candidates: Candidates, identifier: Identifier) -
 def _accepted(reading: Reading, candidates: Candidates, is_accepted: Flags, frontiers: I64) -> Accepted:
     places = np.array(candidates.places, dtype=np.int64)[is_accepted]
     chosen = places.tolist()
+    events = _events(reading, chosen)
     return Accepted(
-        events=_events(reading, chosen),
+        events=events,
+        subjects=[event.subject for event in events],
+        offsets=[reading.records[place].offset for place in chosen],
         places=places,
-        offsets=np.array([reading.records[place].offset for place in chosen], dtype=np.int64),
         times_us=candidates.times_us[is_accepted],
         frontiers_us=frontiers[places],
     )

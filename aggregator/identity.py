@@ -5,10 +5,9 @@ encoding: without the key nobody can make two of their own ids collide. The dige
 conflict and needs no key.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -17,20 +16,23 @@ from aggregator.batch import LogRecord
 from aggregator.memory import I64, U64
 from schemas.wire import Event
 
-_CACHED: Final = 65_536
+_MOST_REMEMBERED: Final = 65_536
 _2_TO_8: Final = np.uint64(1 << 8)
 _2_TO_32: Final = np.uint64(1 << 32)
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads the time over all bits
 
 
+V = TypeVar("V")
+
+
 class Identifier:
-    """Hashes events with a schema's secret key; remembers the encodings that repeat."""
+    """Hashes events with a schema's secret key."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        # The encodings repeat from event to event; caching them is what makes hashing cheap.
-        self.prefix = lru_cache(_CACHED)(self._prefix)
-        self.seed = lru_cache(_CACHED)(self._seed)
+        # What is hashed first repeats from event to event; remembering it makes hashing twice as quick.
+        self._prefixes = _Remembered(lambda source: self._prefix(source, 0))
+        self._type_seeds = _Remembered(_type_seeds)
 
     def identities(self, events: Sequence[Event], meter_versions: Mapping[int, int]) -> list[bytes]:
         """12 bytes per event for its (source, id).
@@ -40,28 +42,43 @@ class Identifier:
             meter_versions: rows that repair an event for one meter version alone: those are other identities,
                 for the event itself was accepted when that meter refused it.
         """
-        prefix = self.prefix
-        return [
-            blake2b(
-                prefix(event.source, meter_versions.get(row)) + event.id.encode(), digest_size=12
-            ).digest()
-            for row, event in enumerate(events)
+        prefixes = self._prefixes
+        identities = [
+            blake2b(prefixes[event.source] + event.id.encode(), digest_size=12).digest() for event in events
         ]
+        for row, meter_version_id in meter_versions.items():
+            prefix = self._prefix(events[row].source, meter_version_id)
+            identities[row] = blake2b(prefix + events[row].id.encode(), digest_size=12).digest()
+        return identities
 
     def digests(self, events: Sequence[Event]) -> list[int]:
         """32 bits per event of its type, subject and data's bytes; `columns` adds the time and keeps 24."""
-        seed = self.seed
-        return [crc32(event.data, seed(event.type, event.subject)) for event in events]
+        seeds = self._type_seeds
+        return [crc32(event.data, seeds[event.type][event.subject]) for event in events]
 
-    def _prefix(self, source: str, meter_version_id: int | None) -> bytes:
+    def _prefix(self, source: str, meter_version_id: int) -> bytes:
         encoded = source.encode()
-        meter = 0 if meter_version_id is None else meter_version_id
-        return self._key + meter.to_bytes(4, "big") + len(encoded).to_bytes(4, "big") + encoded
+        return self._key + meter_version_id.to_bytes(4, "big") + len(encoded).to_bytes(4, "big") + encoded
 
-    @staticmethod
-    def _seed(event_type: str, subject: str) -> int:
-        encoded = event_type.encode()
-        return crc32(len(encoded).to_bytes(4, "big") + encoded + subject.encode())
+
+class _Remembered(dict[str, V]):
+    """A function's values by its argument, forgotten all at once when there are too many."""
+
+    def __init__(self, function: Callable[[str], V]) -> None:
+        super().__init__()
+        self._function = function
+
+    def __missing__(self, argument: str) -> V:
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
+        value = self[argument] = self._function(argument)
+        return value
+
+
+def _type_seeds(event_type: str) -> _Remembered[int]:
+    encoded = event_type.encode()
+    seed = crc32(len(encoded).to_bytes(4, "big") + encoded)
+    return _Remembered(lambda subject: crc32(subject.encode(), seed))
 
 
 def columns(identities: list[bytes], digests: list[int], times_us: I64, hours: I64) -> tuple[U64, U64]:

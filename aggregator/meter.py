@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from aggregator.aggregation import Aggregation, Number, Value
 from schemas.catalog import Meter as MeterDefinition
@@ -57,8 +57,7 @@ class Meter:
         """The values and groups of events, and which of them this meter cannot read."""
         values = self._values(events)
         groups = self._groups(events)
-        refused = {row: cell for row, cell in enumerate(groups) if cell.__class__ is MeterRefused}
-        refused |= {row: cell for row, cell in enumerate(values) if cell.__class__ is MeterRefused}
+        refused = _refusals(groups) | _refusals(values)
         return Columns(values, groups, refused)  # type: ignore[arg-type] # but for the refused rows
 
     def _applies(self, values: Mapping[str, object]) -> bool:
@@ -72,8 +71,8 @@ class Meter:
             return [read(_look_up(event.values, self.value_path), self.value_path) for event in events]
         name = self.value_path[0]
         cells = [event.values.get(name) for event in events]
-        if read is _number:  # most values are plain integers
-            return [cell if cell.__class__ is int else read(cell, self.value_path) for cell in cells]
+        if read is _number and set(map(type, cells)) == {int}:
+            return cells
         return [read(cell, self.value_path) for cell in cells]
 
     def _groups(self, events: Sequence[Event]) -> Sequence[tuple[str | None, ...] | MeterRefused]:
@@ -81,8 +80,9 @@ class Meter:
             return [()] * len(events)
         columns = [_group_column(events, path) for path in self.group_paths]
         rows = list(zip(*columns, strict=True))
-        if any(cell.__class__ is MeterRefused for column in map(set, columns) for cell in column):
-            return [next((cell for cell in row if cell.__class__ is MeterRefused), row) for row in rows]
+        for column in columns:
+            for row, refused in _refusals(column).items():
+                rows[row] = refused
         return rows
 
 
@@ -113,10 +113,15 @@ def _group_column(events: Sequence[Event], path: Path) -> list[str | MeterRefuse
     else:
         name = path[0]
         cells = [event.values.get(name) for event in events]
-    return [
-        cell if cell.__class__ is str and len(cell) <= GROUP_CHARACTERS else _group(cell, path)
-        for cell in cells
-    ]
+    if set(map(type, cells)) == {str} and max(map(len, cast("list[str]", cells))) <= GROUP_CHARACTERS:
+        return cast("list[str | MeterRefused | None]", cells)  # the common case, without a call per cell
+    return [_group(cell, path) for cell in cells]
+
+
+def _refusals(column: Sequence[object]) -> dict[int, MeterRefused]:
+    if MeterRefused not in set(map(type, column)):
+        return {}
+    return {row: cell for row, cell in enumerate(column) if isinstance(cell, MeterRefused)}
 
 
 def _group(cell: object, path: Path) -> str | MeterRefused | None:

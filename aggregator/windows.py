@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aggregator.aggregation import INCREMENT_OF, Points, Value
+from aggregator.aggregation import INCREMENT_OF, Points
 from aggregator.batch import OTHER, Adjustment, Increment, MeterTally, WindowKey
 from aggregator.catalog import Catalog
 from aggregator.groups import GroupKey, GroupSets, GroupValues
@@ -20,17 +20,24 @@ class Accepted(NamedTuple):
     """Accepted events in log order, as columns."""
 
     events: Sequence[Event]
+    subjects: Sequence[str]
+    offsets: Sequence[int]
     places: I64  # indexes in the reading
-    offsets: I64
     times_us: I64
     frontiers_us: I64
 
-    def rows(self, chosen: Sequence[int] | I64) -> "Accepted":
+    def rows(self, chosen: Sequence[int]) -> "Accepted":
         """Some of them, in the order given."""
         if len(chosen) == len(self.events):
             return self
-        columns = (column[chosen] for column in self[1:])
-        return Accepted([self.events[row] for row in chosen], *columns)
+        return Accepted(
+            [self.events[row] for row in chosen],
+            [self.subjects[row] for row in chosen],
+            [self.offsets[row] for row in chosen],
+            self.places[chosen],
+            self.times_us[chosen],
+            self.frontiers_us[chosen],
+        )
 
 
 class MeterError(NamedTuple):
@@ -128,24 +135,29 @@ def _add(meter: Meter, accepted: Accepted, metered: Metered, known_groups: Group
     if refused or is_late.any():
         late_rows = [row for row in np.flatnonzero(is_late).tolist() if row not in refused]
         rows = [row for row in np.flatnonzero(~is_late).tolist() if row not in refused]
-    subjects, starts = [event.subject for event in accepted.events], starts_us.tolist()
-    points = Points(values, accepted.times_us.tolist(), accepted.offsets.tolist())
-    alike: dict[tuple[str, int, GroupValues], list[int]] = defaultdict(list)
-    for row in rows:
-        alike[subjects[row], starts[row], groups[row]].append(row)
+    starts = starts_us.tolist()
+    alike: dict[tuple[str, GroupValues, int], list[int]] = defaultdict(list)
+    if len(rows) == len(starts):
+        for row, says in enumerate(zip(accepted.subjects, groups, starts, strict=True)):
+            alike[says].append(row)
+    else:
+        for row in rows:
+            alike[accepted.subjects[row], groups[row], starts[row]].append(row)
     windows: dict[WindowKey, list[int]] = {}
-    for (subject, start_us, group), members in alike.items():
+    for (subject, group, start_us), members in alike.items():
         key = _limited(meter, subject, group, start_us, metered, known_groups)
         windows[key] = sorted(windows[key] + members) if key in windows else members
+    points = Points(values, accepted.times_us, accepted.offsets)
     increment_of = INCREMENT_OF[meter.aggregation]
     for key, members in windows.items():
         metered.increments[key] = increment_of(points, members)
     for row in late_rows:
-        key = _limited(meter, subjects[row], groups[row], starts[row], metered, known_groups)
+        key = _limited(meter, accepted.subjects[row], groups[row], starts[row], metered, known_groups)
+        value, time_us = values[row], int(accepted.times_us[row])
+        number, member = (None, value) if isinstance(value, str) else (value, None)
+        frontier_us = int(accepted.frontiers_us[row])
         metered.adjustments.append(
-            _adjustment(
-                points.offsets[row], key, values[row], points.times_us[row], int(accepted.frontiers_us[row])
-            )
+            Adjustment(accepted.offsets[row], key, number, member, time_us, frontier_us)
         )
     return late_rows
 
@@ -173,9 +185,3 @@ def _limited(
             return WindowKey(meter.meter_version_id, subject, OTHER, start_us)
         metered.groups_added[key] = seen | {groups}
     return WindowKey(meter.meter_version_id, subject, groups, start_us)
-
-
-def _adjustment(offset: int, key: WindowKey, value: Value, time_us: int, frontier_us: int) -> Adjustment:
-    if isinstance(value, str):
-        return Adjustment(offset, key, None, value, time_us, frontier_us)
-    return Adjustment(offset, key, value, None, time_us, frontier_us)
