@@ -4,16 +4,19 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
+import stamina
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, KafkaTimeoutError, LeaderNotAvailableError, for_code
 from aiokafka.structs import TopicPartition
 
 from metering.errors import UnreachableError
 from metering.kafka_options import kafka_options
 from metering.settings import Settings
 
+LEADERS_TIMEOUT_S: Final = 30
+_NO_LEADER: Final = -1
 _SET_ON_TOPIC: Final = 1  # config source DYNAMIC_TOPIC_CONFIG of the protocol's DescribeConfigs
 
 
@@ -62,6 +65,11 @@ async def broker_admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
             await admin.close()
 
 
+async def count_brokers(admin: AIOKafkaAdminClient) -> int:
+    """Count the brokers of the cluster."""
+    return len((await admin.describe_cluster())["brokers"])
+
+
 async def read_partitions(admin: AIOKafkaAdminClient, name: str) -> int | None:
     """Count the topic's partitions; None if there is no such topic."""
     # Listing creates nothing; asking for a name would, on brokers that create topics by themselves.
@@ -90,12 +98,20 @@ async def read_topic(admin: AIOKafkaAdminClient, name: str) -> BrokerTopic | Non
 async def create_topic(
     admin: AIOKafkaAdminClient, name: str, partitions: int, replicas: int, configs: Mapping[str, str]
 ) -> None:
-    """Create the topic; one that another has just created is left as it is, to be compared."""
+    """Create the topic and wait until every partition has a leader.
+
+    Raises:
+        TopicAlreadyExistsError: another was quicker.
+    """
     answer = await admin.create_topics([NewTopic(name, partitions, replicas, topic_configs=dict(configs))])
-    try:
-        _check((code, reason) for _, code, reason in answer.topic_errors)
-    except TopicAlreadyExistsError:
-        return
+    _check((code, reason) for _, code, reason in answer.topic_errors)
+    async for attempt in stamina.retry_context(
+        on=KafkaError, attempts=None, timeout=LEADERS_TIMEOUT_S, wait_initial=0.05, wait_max=0.5
+    ):
+        with attempt:
+            leaders = [partition["leader"] for partition in (await _description(admin, name))["partitions"]]
+            if len(leaders) < partitions or _NO_LEADER in leaders:
+                raise LeaderNotAvailableError(name)
 
 
 async def change_configs(

@@ -1,5 +1,7 @@
 """Failures that are expected: each has a stable code and a sentence that says what to do."""
 
+from pathlib import Path
+
 
 class MeteringError(Exception):
     """The base of every failure that a person is told in one sentence, never as a traceback."""
@@ -24,3 +26,9 @@ class InputRefusedError(MeteringError):
 
 class StoppedError(MeteringError):
     """Going on would count wrongly; a person has to decide."""
+
+
+def unreadable(what: str, path: Path | None, error: Exception) -> InputRefusedError:
+    """Word that a file cannot be read; the code is `<what>_unreadable`."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return InputRefusedError(f"{what}_unreadable", f"{path} cannot be read: {reason}.")

@@ -23,7 +23,7 @@ from metering.errors import UsageError
 
 PREFIX: Final = "METERING_"
 CONFIG_VARIABLE: Final = "METERING_CONFIG"
-CONFIG_FILES: Final = (Path("metering.toml"), Path(".dev/metering.toml"))
+DEV_VARIABLE: Final = "METERING_DEV_DIR"  # where the local stack lives, by default `.dev`
 HIDDEN: Final = "********"
 
 MIB: Final = 1024 * 1024
@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     lock_timeout_s: PositiveFloat = Field(10, description="Longest a statement may wait for a lock")
 
     topic: str = Field("usage.events", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="The usage topic")
+    topic_file: Path | None = Field(None, description="Its contract (YAML); none: the one in this package")
     consumer_group: str = Field("metering", min_length=1, description="Kafka group of the workers")
     instance: str = Field(
         default_factory=own_instance, min_length=1, max_length=200, description="Name of this process"
@@ -132,7 +133,8 @@ def config_file() -> Path | None:
         if not Path(named).is_file():
             raise UsageError("config_missing", f"{CONFIG_VARIABLE} names {named}, which is no file.")
         return Path(named)
-    return next((file for file in CONFIG_FILES if file.is_file()), None)
+    files = (Path("metering.toml"), Path(os.environ.get(DEV_VARIABLE) or ".dev", "metering.toml"))
+    return next((file for file in files if file.is_file()), None)
 
 
 def load_settings() -> Settings:
@@ -174,7 +176,7 @@ def show_settings(settings: Settings) -> list[Shown]:
 
 def unknown_variables() -> list[str]:
     """List environment variables with our prefix that are no setting, most likely a misspelt one."""
-    known = {CONFIG_VARIABLE, *(f"{PREFIX}{name.upper()}" for name in Settings.model_fields)}
+    known = {CONFIG_VARIABLE, DEV_VARIABLE, *(f"{PREFIX}{name.upper()}" for name in Settings.model_fields)}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from metering.errors import InputRefusedError
+from metering.errors import InputRefusedError, unreadable
 from metering.publisher.lines import Line
 from metering.publisher.mapping import (
     ATTRIBUTES,
@@ -51,7 +51,7 @@ def csv_lines(path: Path, mapping: CsvMapping) -> Iterator[Line]:
             for row, cells in enumerate(rows, start=1):
                 yield Line(rows.line_num, _event_or_refusal(event_of, cells, row), _size(cells))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputRefusedError("csv_unreadable", f"{path} cannot be read: {error}.") from error
+        raise unreadable("csv", path, error) from error
 
 
 def row_reader(

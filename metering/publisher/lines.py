@@ -7,7 +7,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from metering.errors import InputRefusedError
+from metering.errors import unreadable
 from metering.publisher.refusal import EventRefused
 
 STDIN: Final = Path("-")
@@ -40,6 +40,6 @@ async def json_lines(path: Path) -> AsyncIterator[Line]:
                     if not line.isspace() and line:
                         yield Line(number, line, len(line) + 1)
     except OSError as error:
-        raise InputRefusedError("file_unreadable", f"{path} cannot be read: {error}.") from error
+        raise unreadable("file", path, error) from error
     if rest and not rest.isspace():
         yield Line(number + 1, rest, len(rest))

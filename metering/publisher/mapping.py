@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from metering.errors import InputRefusedError
-from schemas.document import DocumentCode, DocumentError, read_document, validate
+from metering.errors import InputRefusedError, unreadable
+from schemas.document import DocumentCode, DocumentError, problem_error, read_document, validate
 
 ROW: Final = "row"
 BUCKET: Final = "bucket"
@@ -18,7 +18,7 @@ ATTRIBUTES: Final = ("id", "source", "type", "subject")
 
 
 def _not_allowed(sentence: str) -> PydanticCustomError:
-    return PydanticCustomError(DocumentCode.NOT_ALLOWED, "{sentence}", {"sentence": sentence})
+    return problem_error(DocumentCode.NOT_ALLOWED, sentence)
 
 
 def template_parts(template: str) -> list[tuple[str, str | None, str]]:
@@ -137,7 +137,7 @@ def load_mapping(path: Path) -> CsvMapping:
     try:
         return validate(read_document(path.read_text("utf-8"), str(path)), CsvMapping, KNOWN_KEYS)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputRefusedError("mapping_unreadable", f"{path} cannot be read: {error}.") from error
+        raise unreadable("mapping", path, error) from error
     except DocumentError as error:
         raise InputRefusedError("mapping_invalid", str(error)) from error
 

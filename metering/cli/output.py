@@ -1,0 +1,78 @@
+"""What commands print: tables for people, one JSON object a line for machines."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from schemas.instant import format_time
+from schemas.number import plain_text
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON, one object a line.")]
+
+NOTHING: Final = "-"
+_WIDE: Final = 250  # when nobody looks, no cell is cut
+
+
+def print_json(*objects: Mapping[str, Any]) -> None:
+    """Print objects to standard output, one a line."""
+    for one in objects:
+        sys.stdout.write(json.dumps(one, ensure_ascii=False) + "\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table to standard output; numbers stand right."""
+    rows = [tuple(row) for row in rows]
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for place, column in enumerate(columns):
+        is_number = any(isinstance(row[place], int | float | Decimal) for row in rows)
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
+    stdout_console().print(table)
+
+
+def say(sentence: str, style: str | None = None) -> None:
+    """Tell a person something on standard output."""
+    stdout_console().print(Text(sentence, style=style or ""), soft_wrap=True)
+
+
+def stdout_console() -> Console:
+    """The console of standard output."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
+
+
+def stderr_console() -> Console:
+    """The console of standard error."""
+    return Console(stderr=True) if sys.stderr.isatty() else Console(stderr=True, width=_WIDE)
+
+
+def time_text(time_us: int | None) -> str | None:
+    """An instant as RFC 3339 text."""
+    return None if time_us is None else format_time(time_us)
+
+
+def duration_text(duration_us: int) -> str:
+    """A duration as people read it, to the second."""
+    return str(timedelta(seconds=round(duration_us / 1_000_000)))
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case Decimal():
+            return plain_text(value)
+        case _:
+            return str(value)
