@@ -21,6 +21,9 @@ else:
 BEGINNING_US: Final = -(2**63) + 946_684_800_000_000
 """`-infinity` as a `timestamptz` carries it: before everything, "from the beginning" or "no record yet"."""
 
+END_US: Final = 2**63 - 1 + 946_684_800_000_000
+"""`infinity`: after everything."""
+
 _Y2K_US: Final = 946_684_800_000_000  # Postgres counts from 2000-01-01
 _DAY_US: Final = 86_400_000_000
 _CONNECT_TIMEOUT_S: Final = 10.0

@@ -1,11 +1,12 @@
 """Refused records: kept as they came."""
 
-from base64 import b64encode
 from collections.abc import Sequence
 
 from aggregator.batch import Batch, Quarantined
-from aggregator.store.connection import json_text
+from aggregator.store.connection import Connection
+from aggregator.store.headers import storable, stored_headers
 from aggregator.store.sent import Sent
+from aggregator.store.statements import STATEMENTS
 
 
 async def write(sent: Sent, batches: Sequence[Batch]) -> None:
@@ -20,6 +21,12 @@ async def write(sent: Sent, batches: Sequence[Batch]) -> None:
             if row.target_partition is not None
         ],
     )
+
+
+async def counts(connection: Connection) -> dict[str, int]:
+    """How much is kept in quarantine, by code."""
+    rows = await connection.fetch(STATEMENTS["quarantine_counts"])
+    return {row["code"]: row["rows"] for row in rows}
 
 
 def _columns(partition: int, row: Quarantined) -> tuple[object, ...]:
@@ -41,26 +48,3 @@ def _columns(partition: int, row: Quarantined) -> tuple[object, ...]:
         row.time_us,
         storable(row.origin),
     )
-
-
-def storable(text: str | None) -> str | None:
-    """Text that the database takes whatever a producer wrote; the record's own bytes are kept beside it."""
-    if text is None:
-        return None
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-
-
-def stored_headers(headers: Sequence[tuple[str, bytes | None]]) -> str:
-    """Headers as JSON: `[name, base64 value]` each, in order, for a name may repeat.
-
-    A name that no JSON text in the database can hold is an array of one base64 text.
-    """
-    return json_text([[_header_name(name), _base64(value)] for name, value in headers])
-
-
-def _header_name(name: str) -> str | list[str | None]:
-    return name if storable(name) == name else [_base64(name.encode("utf-8", "surrogatepass"))]
-
-
-def _base64(value: bytes | None) -> str | None:
-    return None if value is None else b64encode(value).decode()

@@ -18,3 +18,6 @@ FROM unnest(
 -- name: insert_misplaced
 INSERT INTO repair_outbox (partition, record_offset, target_partition)
 SELECT * FROM unnest($1::integer[], $2::bigint[], $3::integer[])
+
+-- name: quarantine_counts
+SELECT code, count(*) AS rows FROM quarantine GROUP BY code ORDER BY code

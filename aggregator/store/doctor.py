@@ -1,0 +1,62 @@
+"""Re-checks that everything stored adds up: what a flush promises, proved from the tables alone."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from aggregator.store.connection import Connection
+from aggregator.store.statements import STATEMENTS
+
+
+class Finding(NamedTuple):
+    """A rule that does not hold."""
+
+    code: str
+    sentence: str
+    rows: Sequence[Mapping[str, Any]]  # the first of those that break it; times in microseconds
+    row_count: int
+
+
+CHECKS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "topic_partitions": "The schema must have exactly one row per partition of its topic.",
+        "ledger_gap": "The ledger's ranges must join: an offset is accounted for twice or not at all.",
+        "ledger_ends": "The ledger must begin and end where its partition does.",
+        "ledger_partition": "The ledger names a partition that the topic does not have.",
+        "ledger_time": "The ledger's frontiers must not fall, and must end at the partition's frontier.",
+        "outcome_counters": "A partition's counters must be the sums of its ledger.",
+        "lost_reason": "Every lost offset must have been skipped by somebody, with a reason.",
+        "ids": "There must be one remembered or dropped id per accepted event.",
+        "meter_ledger": "Both ledgers must agree on how many events matched a meter.",
+        "meter_version": "The second ledger names a meter version that does not exist.",
+        "series_meter": "A series belongs to a meter version that does not exist.",
+        "window_series": "A window, a member or an adjustment belongs to a series that does not exist.",
+        "window_totals": "Windows must re-add to the second ledger's events and sums.",
+        "adjustment_totals": "Adjustments must re-add to the second ledger's events and sums.",
+        "adjustment_series": "An adjustment's series must be one of its own meter version.",
+        "window_values": "A window's value must be of the form that its aggregation writes.",
+        "window_offsets": "A window's offsets must be among those that its partition has counted.",
+        "members": "A `unique` window must have members, at most one per event; no member may lack its window.",
+        "quarantine_rows": "Every refused record must be kept in quarantine, once.",
+        "meter_errors": "Every event that a meter could not read must be kept in quarantine for it, once.",
+        "outbox": "Every misplaced record, and no other, must be in the outbox.",
+    }
+)
+"""What is checked, by code; the statement of each is named `doctor_<code>`."""
+
+_ROWS_SHOWN: Final = 20
+
+
+async def checks(connection: Connection) -> list[Finding]:
+    """Check everything, in one snapshot; workers may go on. No findings means that all is well.
+
+    Reads whole tables: give the connection a long statement timeout. Any role may call it.
+    """
+    findings = []
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        for code, sentence in CHECKS.items():
+            rows = await connection.fetch(STATEMENTS[f"doctor_{code}"])
+            if rows:
+                shown = [dict(row) for row in rows[:_ROWS_SHOWN]]
+                findings.append(Finding(code, sentence, shown, len(rows)))
+    return findings

@@ -1,0 +1,262 @@
+-- Each statement returns the rows that break one rule: none if all is well. They are read in one snapshot.
+
+-- name: doctor_topic_partitions
+SELECT t.partitions AS partitions_of_topic, count(p.partition) AS rows
+FROM usage_topic AS t LEFT JOIN ingest_partition AS p ON p.partition < t.partitions
+GROUP BY t.partitions
+HAVING t.partitions <> count(p.partition) OR t.partitions <> (SELECT count(*) FROM ingest_partition)
+
+-- name: doctor_ledger_gap
+SELECT l.partition, l.previous AS expected_offset, l.first_offset AS found_offset
+FROM (
+    SELECT b.partition, b.first_offset, lag(b.next_offset) OVER (PARTITION BY b.partition ORDER BY b.first_offset)
+        AS previous
+    FROM batch AS b
+) AS l
+WHERE l.previous <> l.first_offset
+ORDER BY l.partition, l.first_offset
+
+-- name: doctor_ledger_ends
+SELECT p.partition, p.first_offset, l.first_offset AS ledger_first, p.next_offset, l.next_offset AS ledger_next
+FROM ingest_partition AS p
+LEFT JOIN (
+    SELECT b.partition, min(b.first_offset) AS first_offset, max(b.next_offset) AS next_offset
+    FROM batch AS b
+    GROUP BY b.partition
+) AS l ON l.partition = p.partition
+WHERE CASE WHEN l.partition IS NULL
+    THEN p.next_offset <> p.first_offset
+    ELSE (p.first_offset, p.next_offset) <> (l.first_offset, l.next_offset)
+END
+ORDER BY p.partition
+
+-- name: doctor_ledger_partition
+SELECT DISTINCT b.partition FROM batch AS b
+WHERE NOT EXISTS (SELECT FROM ingest_partition AS p WHERE p.partition = b.partition)
+
+-- name: doctor_ledger_time
+SELECT l.partition, l.first_offset, l.previous AS earlier_log_time, l.log_time
+FROM (
+    SELECT b.partition, b.first_offset, b.log_time, lag(b.log_time) OVER (PARTITION BY b.partition ORDER BY b.first_offset)
+        AS previous
+    FROM batch AS b
+) AS l
+WHERE l.previous > l.log_time
+UNION ALL
+SELECT p.partition, p.next_offset, b.log_time, p.frontier
+FROM ingest_partition AS p JOIN batch AS b ON b.partition = p.partition AND b.next_offset = p.next_offset
+WHERE b.log_time <> p.frontier
+
+-- name: doctor_outcome_counters
+SELECT p.partition, o.outcome, o.in_ledger, o.in_partition
+FROM ingest_partition AS p
+LEFT JOIN (
+    SELECT
+        b.partition, sum(b.accepted) AS accepted, sum(b.duplicate) AS duplicate, sum(b.conflict) AS conflict,
+        sum(b.quarantined) AS quarantined, sum(b.tick) AS tick, sum(b.gap) AS gap, sum(b.lost) AS lost,
+        sum(b.unmetered) AS unmetered
+    FROM batch AS b
+    GROUP BY b.partition
+) AS l ON l.partition = p.partition
+CROSS JOIN LATERAL (
+    VALUES
+        ('accepted', coalesce(l.accepted, 0), p.accepted),
+        ('duplicate', coalesce(l.duplicate, 0), p.duplicate),
+        ('conflict', coalesce(l.conflict, 0), p.conflict),
+        ('quarantined', coalesce(l.quarantined, 0), p.quarantined),
+        ('tick', coalesce(l.tick, 0), p.tick),
+        ('gap', coalesce(l.gap, 0), p.gap),
+        ('lost', coalesce(l.lost, 0), p.lost),
+        ('unmetered', coalesce(l.unmetered, 0), p.unmetered)
+) AS o (outcome, in_ledger, in_partition)
+WHERE o.in_ledger <> o.in_partition
+ORDER BY p.partition, o.outcome
+
+-- name: doctor_lost_reason
+SELECT p.partition, p.lost, coalesce(s.lost, 0) AS skipped
+FROM ingest_partition AS p
+LEFT JOIN (
+    SELECT s.partition, sum(s.next_offset - s.first_offset) AS lost FROM skipped AS s GROUP BY s.partition
+) AS s ON s.partition = p.partition
+WHERE p.lost <> coalesce(s.lost, 0)
+ORDER BY p.partition
+
+-- name: doctor_ids
+SELECT p.partition, p.accepted, coalesce(c.ids, 0) AS in_chunks, coalesce(d.ids, 0) AS dropped
+FROM ingest_partition AS p
+LEFT JOIN (
+    SELECT c.partition, sum(length(c.entries) / 16) AS ids FROM dedupe_chunk AS c GROUP BY c.partition
+) AS c ON c.partition = p.partition
+LEFT JOIN (SELECT d.partition, sum(d.ids) AS ids FROM dropped_ids AS d GROUP BY d.partition) AS d
+    ON d.partition = p.partition
+WHERE p.accepted <> coalesce(c.ids, 0) + coalesce(d.ids, 0)
+ORDER BY p.partition
+
+-- name: doctor_meter_ledger
+-- Each accepted event that is not unmetered matches at least one meter, and each meter at most once.
+SELECT
+    coalesce(b.partition, m.partition) AS partition, coalesce(b.first_offset, m.first_offset) AS first_offset,
+    b.accepted, b.unmetered, m.matched, m.most
+FROM batch AS b
+FULL JOIN (
+    SELECT m.partition, m.first_offset, m.log_time, sum(m.matched) AS matched, max(m.matched) AS most
+    FROM batch_meter AS m
+    GROUP BY m.partition, m.first_offset, m.log_time
+) AS m ON m.partition = b.partition AND m.first_offset = b.first_offset AND m.log_time = b.log_time
+WHERE b.partition IS NULL
+    OR coalesce(m.matched, 0) < b.accepted - b.unmetered
+    OR coalesce(m.most, 0) > b.accepted - b.unmetered
+ORDER BY 1, 2
+
+-- name: doctor_meter_version
+SELECT DISTINCT m.meter_version_id FROM batch_meter AS m
+WHERE NOT EXISTS (SELECT FROM meter_version AS v WHERE v.meter_version_id = m.meter_version_id)
+
+-- name: doctor_series_meter
+SELECT s.series_id, s.meter_version_id, s.subject FROM series AS s
+WHERE NOT EXISTS (SELECT FROM meter_version AS v WHERE v.meter_version_id = s.meter_version_id)
+ORDER BY s.series_id
+
+-- name: doctor_window_series
+SELECT u.kind, u.series_id, count(*) AS rows
+FROM (
+    SELECT 'window' AS kind, w.series_id FROM usage_window AS w
+    UNION ALL
+    SELECT 'member', m.series_id FROM window_member AS m
+    UNION ALL
+    SELECT 'adjustment', a.series_id FROM adjustment AS a
+) AS u
+WHERE NOT EXISTS (SELECT FROM series AS s WHERE s.series_id = u.series_id)
+GROUP BY u.kind, u.series_id
+ORDER BY u.kind, u.series_id
+
+-- name: doctor_window_totals
+-- Windows re-added against the second ledger, by partition and meter version.
+SELECT
+    coalesce(l.partition, w.shard) AS partition, coalesce(l.meter_version_id, w.meter_version_id) AS meter_version_id,
+    coalesce(l.events, 0) AS events_in_ledger, coalesce(w.events, 0) AS events_in_windows,
+    coalesce(l.value, 0) AS sum_in_ledger, coalesce(w.value, 0) AS sum_in_windows
+FROM (
+    SELECT m.partition, m.meter_version_id, sum(m.increments) AS events, sum(m.increment_sum) AS value
+    FROM batch_meter AS m
+    GROUP BY m.partition, m.meter_version_id
+) AS l
+FULL JOIN (
+    SELECT
+        w.shard, s.meter_version_id, sum(w.events) AS events,
+        sum(w.value) FILTER (WHERE v.definition ->> 'aggregation' = 'sum') AS value
+    FROM usage_window AS w
+    JOIN series AS s ON s.series_id = w.series_id
+    LEFT JOIN meter_version AS v ON v.meter_version_id = s.meter_version_id
+    GROUP BY w.shard, s.meter_version_id
+) AS w ON w.shard = l.partition AND w.meter_version_id = l.meter_version_id
+WHERE coalesce(l.events, 0) <> coalesce(w.events, 0) OR coalesce(l.value, 0) <> coalesce(w.value, 0)
+ORDER BY 1, 2
+
+-- name: doctor_adjustment_totals
+SELECT
+    coalesce(l.partition, a.partition) AS partition, coalesce(l.meter_version_id, a.meter_version_id) AS meter_version_id,
+    coalesce(l.events, 0) AS events_in_ledger, coalesce(a.events, 0) AS adjustments,
+    coalesce(l.value, 0) AS sum_in_ledger, coalesce(a.value, 0) AS sum_of_adjustments
+FROM (
+    SELECT m.partition, m.meter_version_id, sum(m.adjustments) AS events, sum(m.adjustment_sum) AS value
+    FROM batch_meter AS m
+    GROUP BY m.partition, m.meter_version_id
+) AS l
+FULL JOIN (
+    SELECT
+        a.partition, a.meter_version_id, count(*) AS events,
+        sum(a.value) FILTER (WHERE v.definition ->> 'aggregation' = 'sum') AS value
+    FROM adjustment AS a
+    LEFT JOIN meter_version AS v ON v.meter_version_id = a.meter_version_id
+    GROUP BY a.partition, a.meter_version_id
+) AS a ON a.partition = l.partition AND a.meter_version_id = l.meter_version_id
+WHERE coalesce(l.events, 0) <> coalesce(a.events, 0) OR coalesce(l.value, 0) <> coalesce(a.value, 0)
+ORDER BY 1, 2
+
+-- name: doctor_adjustment_series
+SELECT a.partition, a.record_offset, a.meter_version_id, s.meter_version_id AS version_of_series
+FROM adjustment AS a JOIN series AS s ON s.series_id = a.series_id
+WHERE s.meter_version_id <> a.meter_version_id
+ORDER BY a.partition, a.record_offset
+
+-- name: doctor_window_values
+-- Every aggregation fills its own columns, and no others.
+SELECT w.series_id, w.window_start, w.shard, v.definition ->> 'aggregation' AS aggregation, w.value, w.value_offset
+FROM usage_window AS w
+JOIN series AS s ON s.series_id = w.series_id
+JOIN meter_version AS v ON v.meter_version_id = s.meter_version_id
+WHERE NOT CASE
+    WHEN v.definition ->> 'aggregation' IN ('count', 'unique')
+        THEN num_nonnulls(w.value, w.value_time, w.value_offset) = 0
+    WHEN v.definition ->> 'aggregation' = 'last'
+        THEN num_nulls(w.value, w.value_time, w.value_offset) = 0 AND w.value_time >= w.window_start
+            AND w.value_offset BETWEEN w.first_offset AND w.last_offset
+    ELSE w.value IS NOT NULL AND num_nonnulls(w.value_time, w.value_offset) = 0
+END
+ORDER BY w.series_id, w.window_start, w.shard
+
+-- name: doctor_window_offsets
+SELECT w.series_id, w.window_start, w.shard, w.first_offset, w.last_offset
+FROM usage_window AS w LEFT JOIN ingest_partition AS p ON p.partition = w.shard
+WHERE p.partition IS NULL OR w.first_offset < p.first_offset OR w.last_offset >= p.next_offset
+ORDER BY w.series_id, w.window_start, w.shard
+
+-- name: doctor_members
+-- A window of a `unique` meter has members, no more than events; members have such a window.
+SELECT
+    coalesce(w.series_id, m.series_id) AS series_id, coalesce(w.window_start, m.window_start) AS window_start,
+    coalesce(w.shard, m.shard) AS shard, coalesce(w.events, 0) AS events, coalesce(m.members, 0) AS members
+FROM (
+    SELECT w.series_id, w.window_start, w.shard, w.events
+    FROM usage_window AS w
+    JOIN series AS s ON s.series_id = w.series_id
+    JOIN meter_version AS v ON v.meter_version_id = s.meter_version_id
+    WHERE v.definition ->> 'aggregation' = 'unique'
+) AS w
+FULL JOIN (
+    SELECT m.series_id, m.window_start, m.shard, count(*) AS members
+    FROM window_member AS m
+    GROUP BY m.series_id, m.window_start, m.shard
+) AS m ON m.series_id = w.series_id AND m.window_start = w.window_start AND m.shard = w.shard
+WHERE coalesce(m.members, 0) NOT BETWEEN 1 AND coalesce(w.events, 0)
+ORDER BY 1, 2, 3
+
+-- name: doctor_quarantine_rows
+SELECT p.partition, p.quarantined + p.conflict AS refused, coalesce(q.rows, 0) AS rows
+FROM ingest_partition AS p
+LEFT JOIN (
+    SELECT q.partition, count(*) AS rows FROM quarantine AS q WHERE q.meter_version_id = 0 GROUP BY q.partition
+) AS q ON q.partition = p.partition
+WHERE p.quarantined + p.conflict <> coalesce(q.rows, 0)
+ORDER BY p.partition
+
+-- name: doctor_meter_errors
+SELECT
+    coalesce(l.partition, q.partition) AS partition, coalesce(l.meter_version_id, q.meter_version_id) AS meter_version_id,
+    coalesce(l.errors, 0) AS errors, coalesce(q.rows, 0) AS rows
+FROM (
+    SELECT m.partition, m.meter_version_id, sum(m.errors) AS errors
+    FROM batch_meter AS m
+    GROUP BY m.partition, m.meter_version_id
+) AS l
+FULL JOIN (
+    SELECT q.partition, q.meter_version_id, count(*) AS rows
+    FROM quarantine AS q
+    WHERE q.meter_version_id > 0
+    GROUP BY q.partition, q.meter_version_id
+) AS q ON q.partition = l.partition AND q.meter_version_id = l.meter_version_id
+WHERE coalesce(l.errors, 0) <> coalesce(q.rows, 0)
+ORDER BY 1, 2
+
+-- name: doctor_outbox
+SELECT
+    coalesce(q.partition, o.partition) AS partition, coalesce(q.record_offset, o.record_offset) AS record_offset,
+    q.partition IS NOT NULL AS is_quarantined, o.partition IS NOT NULL AS is_in_outbox
+FROM (
+    SELECT q.partition, q.record_offset FROM quarantine AS q
+    WHERE q.code = 'misplaced' AND q.meter_version_id = 0
+) AS q
+FULL JOIN repair_outbox AS o ON o.partition = q.partition AND o.record_offset = q.record_offset
+WHERE q.partition IS NULL OR o.partition IS NULL
+ORDER BY 1, 2

@@ -1,0 +1,103 @@
+-- name: versions_of_meter
+SELECT meter_version_id, definition FROM meter_version WHERE meter = $1 ORDER BY version
+
+-- name: totals
+-- $1-$4: the meter's versions, the aggregation and window length of each, and where it keeps the groups asked for
+--        (a JSON array of places in `groups`, null for a group that this version does not have).
+-- $5, $6: first and last subject; $7, $8: [from, to) of window starts; $9: whether each window stands alone.
+-- $10, $11: the groups that are filtered by (their places among those asked for), and their values.
+-- A total is its windows and, beside them, the adjustments: usage that came after the window was final.
+WITH version AS (
+    SELECT v.meter_version_id, v.aggregation, v.window_length, v.places::jsonb AS places
+    FROM unnest($1::integer[], $2::text[], $3::interval[], $4::text[])
+        AS v (meter_version_id, aggregation, window_length, places)
+),
+chosen AS (
+    SELECT s.series_id, v.aggregation, v.window_length, s.subject, s.is_other, g.groups
+    FROM version AS v
+    JOIN series AS s ON s.meter_version_id = v.meter_version_id
+    CROSS JOIN LATERAL (
+        SELECT ARRAY(
+            SELECT s.groups[p.place::integer]
+            FROM jsonb_array_elements_text(v.places) WITH ORDINALITY AS p (place, position)
+            ORDER BY p.position
+        ) AS groups
+    ) AS g
+    WHERE s.subject BETWEEN $5::text AND $6::text
+        AND NOT EXISTS (
+            SELECT FROM unnest($10::integer[], $11::text[]) AS f (place, value)
+            WHERE s.is_other OR g.groups[f.place] IS DISTINCT FROM f.value
+        )
+),
+point AS (
+    SELECT
+        c.*, w.window_start, w.shard, w.events, w.value, w.value_time, w.value_offset, false AS is_adjustment
+    FROM chosen AS c
+    JOIN usage_window AS w ON w.series_id = c.series_id
+    WHERE w.window_start >= $7::timestamptz AND w.window_start < $8::timestamptz
+    UNION ALL
+    SELECT
+        c.*, a.window_start, a.partition, 1, a.value, a.event_time, a.record_offset, true
+    FROM chosen AS c
+    JOIN adjustment AS a ON a.series_id = c.series_id
+    WHERE a.window_start >= $7::timestamptz AND a.window_start < $8::timestamptz
+),
+member AS (
+    SELECT c.*, m.window_start, m.member, false AS is_adjustment
+    FROM chosen AS c
+    JOIN window_member AS m ON m.series_id = c.series_id
+    WHERE c.aggregation = 'unique'
+        AND m.window_start >= $7::timestamptz AND m.window_start < $8::timestamptz
+    UNION ALL
+    SELECT c.*, a.window_start, a.member, true
+    FROM chosen AS c
+    JOIN adjustment AS a ON a.series_id = c.series_id
+    WHERE c.aggregation = 'unique'
+        AND a.window_start >= $7::timestamptz AND a.window_start < $8::timestamptz
+),
+members AS (
+    SELECT
+        m.subject, m.groups, m.is_other, CASE WHEN $9::boolean THEN m.window_start END AS window_start,
+        count(DISTINCT m.member) AS value,
+        count(DISTINCT m.member) FILTER (WHERE NOT m.is_adjustment) AS on_time_value
+    FROM member AS m
+    GROUP BY 1, 2, 3, 4
+),
+combined AS (
+    SELECT
+        p.aggregation, p.subject, p.groups, p.is_other,
+        CASE WHEN $9::boolean THEN p.window_start END AS window_start,
+        min(p.window_start) AS first_start,
+        max(p.window_start + p.window_length) AS last_end,
+        sum(p.events)::bigint AS events,
+        count(*) FILTER (WHERE p.is_adjustment) AS adjustment_events,
+        CASE p.aggregation
+            WHEN 'count' THEN sum(p.events)
+            WHEN 'sum' THEN sum(p.value)
+            WHEN 'min' THEN min(p.value)
+            WHEN 'max' THEN max(p.value)
+            WHEN 'last' THEN (array_agg(
+                p.value ORDER BY p.value_time DESC, p.value_offset DESC, p.shard DESC
+            ) FILTER (WHERE p.aggregation = 'last'))[1]
+        END AS value,
+        CASE p.aggregation
+            WHEN 'count' THEN sum(p.events) FILTER (WHERE NOT p.is_adjustment)
+            WHEN 'sum' THEN sum(p.value) FILTER (WHERE NOT p.is_adjustment)
+            WHEN 'min' THEN min(p.value) FILTER (WHERE NOT p.is_adjustment)
+            WHEN 'max' THEN max(p.value) FILTER (WHERE NOT p.is_adjustment)
+            WHEN 'last' THEN (array_agg(
+                p.value ORDER BY p.value_time DESC, p.value_offset DESC, p.shard DESC
+            ) FILTER (WHERE p.aggregation = 'last' AND NOT p.is_adjustment))[1]
+        END AS on_time_value
+    FROM point AS p
+    GROUP BY p.aggregation, p.subject, p.groups, p.is_other, 5
+)
+SELECT
+    c.aggregation, c.subject, c.groups, c.is_other, c.first_start, c.last_end, c.events, c.adjustment_events,
+    coalesce(c.value, m.value) AS value,
+    coalesce(c.on_time_value, m.on_time_value) AS on_time_value
+FROM combined AS c
+LEFT JOIN members AS m
+    ON c.aggregation = 'unique' AND m.subject = c.subject AND m.groups = c.groups AND m.is_other = c.is_other
+    AND m.window_start IS NOT DISTINCT FROM c.window_start
+ORDER BY c.first_start, c.subject, c.is_other, c.groups, c.aggregation
