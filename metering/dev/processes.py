@@ -17,6 +17,9 @@ from metering.dev.errors import StackError
 _SAME_START_S: Final = 2.0
 """The boot time that start times are counted from may shift by a second when the clock is set."""
 
+_own_children: Final[dict[int, psutil.Popen]] = {}
+"""Those started by this very process, which has to reap them however they are found again."""
+
 
 class Identity(msgspec.Struct, frozen=True):
     """A pid together with its start time, so that a recycled pid is never taken for the server."""
@@ -55,6 +58,7 @@ class ServerProcess:
             )
         identity = Identity(pid=process.pid, started_s=process.create_time())
         identity_file.write_bytes(msgspec.json.encode(identity))
+        _own_children[process.pid] = process
         return cls(process)
 
     @classmethod
@@ -62,13 +66,12 @@ class ServerProcess:
         """Find the process that `spawn` noted in `identity_file`, if it still runs."""
         try:
             identity = msgspec.json.decode(identity_file.read_bytes(), type=Identity)
-            process = psutil.Process(identity.pid)
+            process = _own_children.get(identity.pid) or psutil.Process(identity.pid)
             started_s = process.create_time()
         except (FileNotFoundError, psutil.NoSuchProcess):
             return None
-        if abs(started_s - identity.started_s) > _SAME_START_S or _has_ended(process):
-            return None
-        return cls(process)
+        found = cls(process)
+        return found if abs(started_s - identity.started_s) < _SAME_START_S and found.alive() else None
 
     @property
     def pid(self) -> int:
@@ -77,9 +80,12 @@ class ServerProcess:
 
     def alive(self) -> bool:
         """Tell whether it still runs; an own child that has ended is reaped."""
-        if isinstance(self._process, psutil.Popen):
-            return self._process.poll() is None
-        return not _has_ended(self._process)  # another's child may wait long for its parent to reap it
+        if not isinstance(self._process, psutil.Popen):
+            return not _has_ended(self._process)  # another's child may wait long for its parent to reap it
+        if self._process.poll() is None:
+            return True
+        _own_children.pop(self.pid, None)
+        return False
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send one signal to the server itself; one that has ended takes none."""

@@ -42,6 +42,14 @@ async def create_topic(
         assert await until(every_partition_is_led, deadline_s=30), f"{name} has no leaders"
 
 
+async def leader_of(bootstrap_servers: str, topic: str, partition: int) -> int:
+    """The id of the broker that leads a partition, as the brokers that answer see it."""
+    async with admin_client(bootstrap_servers) as admin:
+        (described,) = await admin.describe_topics([topic])
+    leaders: dict[int, int] = {each["partition"]: each["leader"] for each in described["partitions"]}
+    return leaders[partition]
+
+
 async def delete_topics(bootstrap_servers: str, names: Iterable[str]) -> None:
     """Remove topics and wait until the broker no longer lists them."""
     gone = set(names)

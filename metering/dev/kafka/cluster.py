@@ -44,6 +44,10 @@ class KafkaCluster:
         """Every broker's address, as Kafka clients take them."""
         return self.layout.bootstrap_servers
 
+    def server(self, node_id: int) -> KafkaServer:
+        """Give the broker with this id."""
+        return next(server for server in self.servers if server.node.id == node_id)
+
     async def start(self) -> None:
         """Start every broker and wait until all serve.
 
