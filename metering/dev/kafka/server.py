@@ -109,7 +109,8 @@ class KafkaServer:
             self._process.thaw()
 
     def _format(self, properties: Path) -> None:
-        tool = ["kafka.tools.StorageTool", "format", "-t", self._layout.cluster_id, "-c", str(properties)]
+        cluster = f"--cluster-id={self._layout.cluster_id}"  # in one word, for an id may begin with a dash
+        tool = ["kafka.tools.StorageTool", "format", cluster, "-c", str(properties)]
         formatted = subprocess.run(  # noqa: S603
             [*self._java(64), *tool], check=False, capture_output=True, text=True
         )
