@@ -14,6 +14,8 @@ PIECE: Final = 20_000
 _ATTEMPT_S: Final = 0.05
 _FLUSH_S: Final = 60
 
+Headers = dict[str, str | bytes | None]
+
 
 class Share(NamedTuple):
     """What one process writes."""
@@ -71,7 +73,7 @@ def _write(share: Share) -> Totals:
     )
     workload = Workload((share.seed, share.process))
     totals = Totals.none()
-    headers = list(HEADERS)
+    headers: Headers = dict(HEADERS)
     left = share.events
     while left:
         events = workload.events(min(left, PIECE), time.time_ns() // 1000)
@@ -86,7 +88,7 @@ def _write(share: Share) -> Totals:
     return totals
 
 
-def _send(producer: Producer, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+def _send(producer: Producer, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
     while True:
         try:
             producer.produce(topic, value, key, headers=headers)
