@@ -1,28 +1,14 @@
 """What a writing process remembers of the store, so that it need not ask at every flush."""
 
-from collections.abc import Mapping
-from hashlib import blake2b
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from aggregator.groups import GroupValues
 
+SeriesName = tuple[int, str, GroupValues | None]
+"""Meter version, subject and group values, as a `WindowKey` begins; no group values name `other`."""
+
 _HALF: Final = 250_000
-_NULL: Final = b"\xff\xff\xff\xff"
-
-
-class SeriesName(NamedTuple):
-    """What a series is: the first three fields of a `WindowKey`. `groups` is None for `other`."""
-
-    meter_version_id: int
-    subject: str
-    groups: GroupValues | None
-
-    def key(self) -> bytes:
-        """16 bytes that stand for this name: BLAKE2b (RFC 7693) of a length-prefixed encoding."""
-        parts = [self.meter_version_id.to_bytes(4, "big"), _prefixed(self.subject)]
-        if self.groups is not None:
-            parts += [len(self.groups).to_bytes(4, "big"), *map(_prefixed, self.groups)]
-        return blake2b(b"".join(parts), digest_size=16).digest()
 
 
 class StoreCache:
@@ -40,14 +26,10 @@ class StoreCache:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def series_id(self, name: SeriesName) -> int | None:
-        """The id of a series, if it is remembered."""
-        known = self._young.get(name)
-        if known is None:
-            known = self._old.get(name)
-            if known is not None:
-                self._young[name] = known
-        return known
+    def series_ids(self, names: Iterable[SeriesName]) -> list[int | None]:
+        """The id of each series, None where it is not remembered."""
+        young = self._young.get
+        return [young(name) or self._again(name) for name in names]  # ids begin with 1
 
     def remember(self, series: Mapping[SeriesName, int]) -> None:
         """Take in ids that are committed."""
@@ -55,9 +37,8 @@ class StoreCache:
         if len(self._young) > self._half:
             self._old, self._young = self._young, {}
 
-
-def _prefixed(text: str | None) -> bytes:
-    if text is None:
-        return _NULL
-    encoded = text.encode()
-    return len(encoded).to_bytes(4, "big") + encoded
+    def _again(self, name: SeriesName) -> int | None:
+        series_id = self._old.get(name)
+        if series_id is not None:
+            self._young[name] = series_id
+        return series_id

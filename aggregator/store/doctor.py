@@ -36,7 +36,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "adjustment_series": "An adjustment's series must be one of its own meter version.",
         "window_values": "A window's value must be of the form that its aggregation writes.",
         "window_offsets": "A window's offsets must be among those that its partition has counted.",
-        "members": "A `unique` window must have members, at most one per event; no member may lack its window.",
+        "members": "A `unique` window must have members, at most one per event; none may lack its window.",
         "quarantine_rows": "Every refused record must be kept in quarantine, once.",
         "meter_errors": "Every event that a meter could not read must be kept in quarantine for it, once.",
         "outbox": "Every misplaced record, and no other, must be in the outbox.",

@@ -9,8 +9,8 @@ from aggregator.store.connection import Connection
 from aggregator.store.statements import STATEMENTS
 
 _MANY_CHUNKS: Final = 8
-_PIECE_BYTES: Final = 32 * 1024 * 1024
-"""Room for 2 M ids: long enough to read quickly, short enough for any client's memory."""
+_PIECE_BYTES: Final = 4 * 1024 * 1024
+"""About 260,000 ids: long enough to be read quickly, short enough that a few at once need little memory."""
 
 
 async def compact_hour(connection: Connection, partition: int, hour: int, epoch: int) -> int:

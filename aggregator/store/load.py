@@ -10,7 +10,7 @@ from aggregator.store.connection import Connection, instant_us
 from aggregator.store.errors import NotApplied
 from aggregator.store.statements import STATEMENTS
 
-_CHUNKS_AT_ONCE: Final = 64
+_CHUNKS_AT_ONCE: Final = 16
 
 
 class StoredMeterVersion(NamedTuple):

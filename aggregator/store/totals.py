@@ -15,10 +15,10 @@ class Total(NamedTuple):
     """What one subject used in one window, or in all windows of a range.
 
     `value` holds everything, `on_time_value` only what came before its window was final (None: nothing did).
-    By aggregation it is the sum, the number of events, the least, the greatest or the last value, or the number
-    of different members; an average is the value of a `sum` divided by `events`. `groups` is by name, None where
-    an event has no such value or a version of the meter no such group; all are None for `other`, which holds
-    what a cardinality limit turned away.
+    By aggregation it is the sum, the number of events, the least, the greatest or the last value, or the
+    number of different members; an average is the value of a `sum` divided by `events`. `groups` is by name,
+    None where an event has no such value or a version of the meter no such group; all are None for `other`,
+    which holds what a cardinality limit turned away.
     """
 
     aggregation: str

@@ -1,17 +1,20 @@
 """What a flush adds to windows, their members and the adjustments."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from aggregator.batch import Batch, WindowKey
+from aggregator.batch import Adjustment, Batch, Increment, WindowKey
 from aggregator.store.cache import SeriesName, StoreCache
 from aggregator.store.sent import Sent
 from aggregator.store.series import series_ids
 
 _MERGE: Final[Mapping[str, str]] = {"sum": "sum", "count": "sum", "unique": "sum", "min": "min", "max": "max"}
 """How the values of a window merge, by the meter's aggregation; `last` has a statement of its own."""
+
+Increments = Iterable[tuple[int, Batch, WindowKey, Increment]]  # with their series' ids
+Adjustments = Iterable[tuple[int, Batch, Adjustment]]
 
 
 async def write(
@@ -22,60 +25,61 @@ async def write(
     Returns:
         Series that the cache does not know yet, to remember after the commit.
     """
-    keys = [key for batch in batches for key in batch.increments]
-    keys += [adjustment.key for batch in batches for adjustment in batch.adjustments]
-    ids, fresh = await series_ids(sent, {_name(key) for key in keys}, cache)
-    await _write_windows(sent, batches, kinds, ids)
-    await _write_members(sent, batches, ids)
-    await _write_adjustments(sent, batches, ids)
+    increments = [(batch, key, row) for batch in batches for key, row in batch.increments.items()]
+    adjustments = [(batch, row) for batch in batches for row in batch.adjustments]
+    names = [key[:3] for _, key, _ in increments] + [row.key[:3] for _, row in adjustments]
+    ids, fresh = await series_ids(sent, names, cache)
+    numbered = [(series_id, *increment) for series_id, increment in zip(ids, increments, strict=False)]
+    await _write_windows(sent, numbered, kinds)
+    await _write_members(sent, numbered)
+    late_ids = ids[len(increments) :]
+    await _write_adjustments(
+        sent, [(series_id, *late) for series_id, late in zip(late_ids, adjustments, strict=True)]
+    )
     return fresh
 
 
-async def _write_windows(
-    sent: Sent, batches: Sequence[Batch], kinds: Mapping[int, str], ids: Mapping[SeriesName, int]
-) -> None:
+async def _write_windows(sent: Sent, increments: Increments, kinds: Mapping[int, str]) -> None:
     merged: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     replaced = []
-    for batch in batches:
-        for key, increment in batch.increments.items():
-            row = (
-                ids[_name(key)],
-                key.window_start_us,
-                batch.partition,
-                increment.first_offset,
-                increment.last_offset,
-                increment.events,
-                _text(increment.value),
-            )
-            kind = kinds[key.meter_version_id]
-            if kind == "last":
-                replaced.append((*row, increment.value_time_us, increment.value_offset))
-            else:
-                merged[_MERGE[kind]].append(row)
-    # In the order of the primary key, pages are visited once.
+    for series_id, batch, key, increment in increments:
+        row = (
+            series_id,
+            key.window_start_us,
+            batch.partition,
+            increment.first_offset,
+            increment.last_offset,
+            increment.events,
+            _text(increment.value),
+        )
+        kind = kinds[key.meter_version_id]
+        if kind == "last":
+            replaced.append((*row, increment.value_time_us, increment.value_offset))
+        else:
+            merged[_MERGE[kind]].append(row)
+    # In the order of the primary key, each page is visited once.
     for how, rows in sorted(merged.items()):
         await sent.insert("merge_windows", sorted(rows), how)
     await sent.insert("replace_windows", sorted(replaced))
 
 
-async def _write_members(sent: Sent, batches: Sequence[Batch], ids: Mapping[SeriesName, int]) -> None:
+async def _write_members(sent: Sent, increments: Increments) -> None:
     rows = [
-        (ids[_name(key)], key.window_start_us, batch.partition, member)
-        for batch in batches
-        for key, increment in batch.increments.items()
+        (series_id, key.window_start_us, batch.partition, member)
+        for series_id, batch, key, increment in increments
         if increment.members
         for member in increment.members
     ]
     await sent.insert("insert_members", sorted(rows))
 
 
-async def _write_adjustments(sent: Sent, batches: Sequence[Batch], ids: Mapping[SeriesName, int]) -> None:
+async def _write_adjustments(sent: Sent, adjustments: Adjustments) -> None:
     rows = [
         (
             batch.partition,
             adjustment.offset,
             adjustment.key.meter_version_id,
-            ids[_name(adjustment.key)],
+            series_id,
             adjustment.key.window_start_us,
             _text(adjustment.value),
             adjustment.member,
@@ -83,14 +87,9 @@ async def _write_adjustments(sent: Sent, batches: Sequence[Batch], ids: Mapping[
             batch.first_offset,
             adjustment.frontier_us,
         )
-        for batch in batches
-        for adjustment in batch.adjustments
+        for series_id, batch, adjustment in adjustments
     ]
     await sent.insert("insert_adjustments", rows)
-
-
-def _name(key: WindowKey) -> SeriesName:
-    return SeriesName(key.meter_version_id, key.subject, key.groups)
 
 
 def _text(value: int | Decimal | None) -> str | None:

@@ -9,7 +9,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     unit text := CASE WHEN kind = 'dedupe_chunk' THEN 'day'
                       WHEN kind IN ('batch', 'batch_meter', 'usage_window', 'window_member') THEN 'month' END;
-    options text := CASE kind WHEN 'usage_window' THEN 'WITH (fillfactor = 70)' ELSE '' END;
+    options text := CASE kind WHEN 'usage_window' THEN 'WITH (fillfactor = 50)' ELSE '' END;
     has_lowest boolean := kind IN ('batch', 'batch_meter');
     first timestamp;
     name text;
