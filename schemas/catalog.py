@@ -73,6 +73,13 @@ DataPath = Annotated[str, Field(max_length=MAX_PATH_CHARACTERS), _DATA_PATH]
 """A dotted path into the event's `data`."""
 
 GroupName = Annotated[str, Field(max_length=MAX_PATH_CHARACTERS), _GROUP_NAME]
+_Groups: TypeAlias = (
+    Annotated[list[DataPath], Field(max_length=MAX_GROUPS)]
+    | Annotated[
+        dict[GroupName, DataPath],
+        Field(max_length=MAX_GROUPS, json_schema_extra={"additionalProperties": False}),
+    ]
+)
 FilterValue = Annotated[str, BeforeValidator(_scalar_text, json_schema_input_type=str | bool | int | float)]
 
 
@@ -94,6 +101,7 @@ class Meter(BaseModel):
         DataPath, Annotated[list[FilterValue], Field(min_length=1), AfterValidator(_sorted_unique)]
     ] = Field(
         default_factory=dict,
+        json_schema_extra={"additionalProperties": False},
         description="Only events whose value at each path is one of those listed; compared as texts.",
     )
     aggregation: Aggregation
@@ -101,7 +109,7 @@ class Meter(BaseModel):
     group_by: Annotated[
         dict[GroupName, DataPath],
         Field(max_length=MAX_GROUPS),
-        BeforeValidator(_named_groups, json_schema_input_type=list[DataPath] | dict[GroupName, DataPath]),
+        BeforeValidator(_named_groups, json_schema_input_type=_Groups),
     ] = Field(default_factory=dict, description="Paths, or names for paths, that split the totals.")
     window: Window
     grace: Annotated[str, _DURATION, AfterValidator(_canonical_duration)] = Field(

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from schemas.codes import Code, Refused
 from schemas.control import RESERVED_PREFIX, TICK_TYPE
-from schemas.instant import TimeRefused, parse_time_us
+from schemas.instant import DATE_TIME_PATTERN, TimeRefused, parse_time_us
 from schemas.number import NumberRefused, exact_number
 
 MAX_VALUE_BYTES: Final = 262_144
@@ -20,9 +20,11 @@ MAX_SOURCE_CHARACTERS: Final = 256
 MAX_TYPE_CHARACTERS: Final = 128
 MAX_SUBJECT_CHARACTERS: Final = 256
 
-_JSON_MEDIA_TYPE: Final = re.compile(
-    r"[\w!#$&^.+-]+/(?:[\w!#$&^.+-]+\+)?json[ \t]*(?:;.*)?", re.ASCII | re.IGNORECASE
-)
+_NAME: Final = "[A-Za-z0-9!#$&^_.+-]+"
+JSON_MEDIA_TYPE_PATTERN: Final = rf"^{_NAME}/({_NAME}\+)?[Jj][Ss][Oo][Nn][ \t]*(;.*)?$"
+"""How a JSON content type is written: `…/json` or `…+json` (RFC 6839), with any parameters."""
+
+_JSON_MEDIA_TYPE: Final = re.compile(JSON_MEDIA_TYPE_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,6 @@ class NumberLiteral:
     """A JSON number as it is written, for as long as nobody asked what it is."""
 
     text: str
-
-
-def is_json_media_type(content_type: str) -> bool:
-    """Whether a content type is JSON: `…/json` or `…+json` (RFC 6839), with any parameters."""
-    return _JSON_MEDIA_TYPE.fullmatch(content_type) is not None
 
 
 def refusal_code(error: ErrorDetails) -> Code:
@@ -133,7 +130,7 @@ def _instant(text: str) -> str:
 
 
 def _json_media_type(text: str | None) -> str | None:
-    if text is not None and not is_json_media_type(text):
+    if text is not None and _JSON_MEDIA_TYPE.fullmatch(text) is None:
         raise _refusal(Refused(Code.BAD_CONTENT_TYPE, ascii(text[:100])))
     return text
 
@@ -174,24 +171,43 @@ def _text(max_characters: int) -> Any:  # noqa: ANN401 - an annotation for pydan
 class UsageEvent(BaseModel):
     """A CloudEvent 1.0 that says what a subject used, and when.
 
-    Extension attributes are allowed and ignored. Every number in `data` is exact: see `schemas.number`.
+    Extension attributes are allowed and ignored.
     Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
     specversion: Annotated[str, AfterValidator(_supported_specversion)] = Field(
-        json_schema_extra={"const": "1.0"}
+        description="The version of CloudEvents.", json_schema_extra={"const": "1.0"}
     )
-    id: Annotated[str, _text(MAX_ID_CHARACTERS), AfterValidator(_storable)]
-    source: Annotated[str, _text(MAX_SOURCE_CHARACTERS), AfterValidator(_storable)]
+    id: Annotated[str, _text(MAX_ID_CHARACTERS), AfterValidator(_storable)] = Field(
+        description="Names the event among those of its source, for ever: a retry keeps it."
+    )
+    source: Annotated[str, _text(MAX_SOURCE_CHARACTERS), AfterValidator(_storable)] = Field(
+        description="The service that sends the event."
+    )
     type: Annotated[
         str, _text(MAX_TYPE_CHARACTERS), AfterValidator(_storable), AfterValidator(_unreserved_type)
-    ]
-    subject: Annotated[str, _text(MAX_SUBJECT_CHARACTERS), AfterValidator(_storable)]
-    time: Annotated[str, AfterValidator(_instant)] = Field(json_schema_extra={"format": "date-time"})
-    datacontenttype: Annotated[str | None, AfterValidator(_json_media_type)] = None
-    data: Annotated[dict[str, Any], AfterValidator(_exact_data)]
+    ] = Field(
+        description="The kind of usage, which meters refer to.",
+        json_schema_extra={"pattern": rf"^(?!{re.escape(RESERVED_PREFIX)}(?!tick$))"},
+    )
+    subject: Annotated[str, _text(MAX_SUBJECT_CHARACTERS), AfterValidator(_storable)] = Field(
+        description="Whose usage it is; the record's key too."
+    )
+    time: Annotated[str, AfterValidator(_instant)] = Field(
+        description="When the usage was (RFC 3339, with a zone); what is beyond microseconds is cut.",
+        json_schema_extra={"format": "date-time", "pattern": DATE_TIME_PATTERN},
+    )
+    datacontenttype: Annotated[str | None, AfterValidator(_json_media_type)] = Field(
+        None,
+        description="A JSON content type.",
+        json_schema_extra={"pattern": JSON_MEDIA_TYPE_PATTERN},
+    )
+    data: Annotated[dict[str, Any], AfterValidator(_exact_data)] = Field(
+        description="What was used. Numbers have at most 38 significant digits, between 10^38 and 10^-38; "
+        "write those that a double cannot hold as texts if your JSON library would round them."
+    )
 
     @property
     def time_us(self) -> int:

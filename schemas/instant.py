@@ -18,11 +18,13 @@ _MICROSECONDS_US: Final[dict[str, int]] = {"": 0, "Z": 0} | {
     f"{n:0{digits}}Z": n * 10 ** (3 - digits) for digits in (1, 2, 3) for n in range(10**digits)
 }
 
-_HOUR_MINUTE: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-_DATE_TIME: Final = re.compile(
-    rf"(?P<date>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[Tt](?P<time>{_HOUR_MINUTE}:[0-5][0-9])"
-    rf"(?:\.(?P<fraction>[0-9]+))?(?P<zone>[Zz]|[+-]{_HOUR_MINUTE})?"
-)
+_HOUR_MINUTE: Final = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_LOCAL: Final = rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[Tt]({_HOUR_MINUTE}:[0-5][0-9])(?:\.([0-9]+))?"
+_ZONE: Final = f"([Zz]|[+-]{_HOUR_MINUTE})"
+_DATE_TIME: Final = re.compile(f"{_LOCAL}{_ZONE}?")
+
+DATE_TIME_PATTERN: Final = f"^{_LOCAL}{_ZONE}$"
+"""How an instant is written (RFC 3339, section 5.6), but for days that do not exist."""
 
 
 class TimeRefused(Refused):
@@ -43,15 +45,15 @@ def parse_time_us(text: str) -> int:
     match = _DATE_TIME.fullmatch(text)
     if match is None:
         raise TimeRefused(Code.BAD_TIME, text)
-    fraction = (match["fraction"] or "")[:_MICROSECOND_DIGITS].ljust(_MICROSECOND_DIGITS, "0")
-    zone = (match["zone"] or "Z").upper()
+    date, time, fraction, zone = match.groups(default="")
+    digits = fraction[:_MICROSECOND_DIGITS].ljust(_MICROSECOND_DIGITS, "0")
     try:
         # Refuses days that do not exist, and instants outside the years 1 to 9999 once they are in UTC.
-        local = datetime.fromisoformat(f"{match['date']}T{match['time']}.{fraction}{zone}")
+        local = datetime.fromisoformat(f"{date}T{time}.{digits}{zone.upper() or 'Z'}")
         instant = local.astimezone(UTC)
     except (ValueError, OverflowError):
         raise TimeRefused(Code.BAD_TIME, text) from None
-    if match["zone"] is None:
+    if not zone:
         raise TimeRefused(Code.NAIVE_TIME, text)
     return (instant - EPOCH) // _MICROSECOND
 

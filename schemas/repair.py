@@ -9,11 +9,9 @@ from schemas.codes import Code, Refused
 REPAIR_HEADER: Final = "metering-repair"
 """The Kafka header's name; its value is `partition=…;offset=…;code=…[;meter_version=…]`."""
 
-_NATURAL: Final = r"(?:0|[1-9][0-9]{0,18})"
-_ORIGIN: Final = re.compile(
-    rf"partition=(?P<partition>{_NATURAL});offset=(?P<offset>{_NATURAL});code=(?P<code>[a-z0-9_]+)"
-    rf"(?:;meter_version=(?P<meter_version>{_NATURAL}))?"
-)
+_NATURAL: Final = "(0|[1-9][0-9]{0,18})"
+_ORIGIN: Final = f"partition={_NATURAL};offset={_NATURAL};code=([a-z0-9_]+)(?:;meter_version={_NATURAL})?"
+REPAIR_HEADER_PATTERN: Final = f"^{_ORIGIN}$"
 
 
 class RepairHeaderRefused(Refused):
@@ -45,20 +43,15 @@ class RepairOrigin(NamedTuple):
         Raises:
             RepairHeaderRefused: it is anything else.
         """
-        match = _ORIGIN.fullmatch(header.decode("ascii", errors="replace"))
+        match = re.fullmatch(_ORIGIN, header.decode("ascii", errors="replace"))
         if match is None:
             raise RepairHeaderRefused(f"not a repair header: {header[:200]!r}")
+        partition, offset, name, meter_version = match.groups()
         try:
-            code = Code(match["code"])
+            code = Code(name)
         except ValueError:
-            raise RepairHeaderRefused(f"no such code: {match['code']}") from None
-        meter_version = match["meter_version"]
-        return cls(
-            partition=int(match["partition"]),
-            offset=int(match["offset"]),
-            code=code,
-            meter_version_id=None if meter_version is None else int(meter_version),
-        )
+            raise RepairHeaderRefused(f"no such code: {name}") from None
+        return cls(int(partition), int(offset), code, None if meter_version is None else int(meter_version))
 
 
 def repair_origin(headers: Sequence[tuple[str, bytes | None]]) -> RepairOrigin | None:
