@@ -7,8 +7,7 @@ from hashlib import sha256
 
 from aggregator.catalog_plan import Change, ChangeKind
 from aggregator.store.connection import Connection, instant_us, json_text, stored_us
-from aggregator.store.load import StoredCatalog
-from aggregator.store.load import catalog as load_catalog
+from aggregator.store.load import StoredCatalog, catalog_within
 from aggregator.store.statements import STATEMENTS
 
 
@@ -22,9 +21,8 @@ class CatalogState:
 
 async def current(connection: Connection) -> CatalogState:
     """The state for a plan that is only shown."""
-    rows = await connection.fetch(STATEMENTS["frontiers"])
-    frontiers_us = {row["partition"]: instant_us(row["frontier"]) for row in rows}
-    return CatalogState(await load_catalog(connection), frontiers_us)
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return await _state(connection)
 
 
 @asynccontextmanager
@@ -35,7 +33,7 @@ async def exclusive(connection: Connection) -> AsyncIterator[CatalogState]:
     """
     async with connection.transaction():
         await connection.execute(STATEMENTS["lock_catalog"])
-        yield await current(connection)
+        yield await _state(connection)
 
 
 async def insert_versions(connection: Connection, changes: Sequence[Change], applied_by: str) -> int:
@@ -58,3 +56,9 @@ async def insert_versions(connection: Connection, changes: Sequence[Change], app
     head: int = await connection.fetchval(STATEMENTS["insert_apply"], applied_by, digest)
     await connection.execute(STATEMENTS["insert_versions"], *zip(*rows, strict=True), head)
     return head
+
+
+async def _state(connection: Connection) -> CatalogState:
+    rows = await connection.fetch(STATEMENTS["frontiers"])
+    frontiers_us = {row["partition"]: instant_us(row["frontier"]) for row in rows}
+    return CatalogState(await catalog_within(connection), frontiers_us)

@@ -112,8 +112,13 @@ async def catalog_head(connection: Connection) -> int:
 async def catalog(connection: Connection) -> StoredCatalog:
     """Every meter version, and the head they belong to, read as one state."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        head = await catalog_head(connection)
-        rows = await connection.fetch(STATEMENTS["meter_versions"])
+        return await catalog_within(connection)
+
+
+async def catalog_within(connection: Connection) -> StoredCatalog:
+    """As `catalog`, within a transaction that already sees one state of the catalog."""
+    head = await catalog_head(connection)
+    rows = await connection.fetch(STATEMENTS["meter_versions"])
     return StoredCatalog(
         head,
         [
