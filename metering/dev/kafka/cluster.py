@@ -2,14 +2,14 @@
 
 import asyncio
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 
+from metering.dev.kafka.jvm import SMALL_HEAP_MB
 from metering.dev.kafka.layout import Layout
 from metering.dev.kafka.server import KafkaServer
-
-TEST_HEAP_MB: Final = 384
+from metering.dev.kafka.training import train
 
 
 class KafkaCluster:
@@ -21,7 +21,7 @@ class KafkaCluster:
         self.servers = tuple(KafkaServer(layout, node, directory / str(node.id)) for node in layout.nodes)
 
     @classmethod
-    def create(cls, directory: Path, *, brokers: int = 1, heap_mb: int = TEST_HEAP_MB) -> Self:
+    def create(cls, directory: Path, *, brokers: int = 1, heap_mb: int = SMALL_HEAP_MB) -> Self:
         """Lay out a new cluster in `directory`; nothing runs yet."""
         directory.mkdir(parents=True, exist_ok=True)
         return cls(_keep(Layout.new(brokers=brokers, heap_mb=heap_mb), directory), directory)
@@ -54,6 +54,7 @@ class KafkaCluster:
         Raises:
             StackError: when one does not start.
         """
+        await asyncio.to_thread(train)
         # Formatting runs one JVM for each node: side by side, off the loop.
         await asyncio.gather(*(asyncio.to_thread(server.spawn) for server in self.servers))
         await asyncio.gather(*(server.ready() for server in self.servers))

@@ -1,29 +1,33 @@
 """One broker of a local Kafka cluster: started, stopped, killed, frozen and started again in place."""
 
-import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from metering.dev.conditions import until
 from metering.dev.errors import StackError
-from metering.dev.kafka.jars import java, kafka_jars
+from metering.dev.kafka.jvm import java_command
 from metering.dev.kafka.layout import Layout, Node, server_properties
 from metering.dev.kafka.readiness import live_brokers
 from metering.dev.processes import ServerProcess, not_started
 
 _START_S: Final = 60.0
 _STOP_S: Final = 30.0
+_TOOL_HEAP_MB: Final = 64
 
 
 class KafkaServer:
     """One node of a cluster, in a directory of its own: settings, data, log and process identity."""
 
-    def __init__(self, layout: Layout, node: Node, directory: Path) -> None:
+    def __init__(
+        self, layout: Layout, node: Node, directory: Path, *, jvm_options: Sequence[str] = ()
+    ) -> None:
         self.node = node
         self.log = directory / "server.log"
         self._layout = layout
+        self._jvm_options = jvm_options
         self._directory = directory
         self._identity_file = directory / "process.json"
         self._process = ServerProcess.find(self._identity_file)
@@ -58,7 +62,7 @@ class KafkaServer:
         if not (data / "meta.properties").exists():
             self._format(properties)
         self._process = ServerProcess.spawn(
-            [*self._java(self._layout.heap_mb), "kafka.Kafka", str(properties)],
+            [*java_command(self._layout.heap_mb), *self._jvm_options, "kafka.Kafka", str(properties)],
             log=self.log,
             identity_file=self._identity_file,
         )
@@ -112,14 +116,8 @@ class KafkaServer:
         cluster = f"--cluster-id={self._layout.cluster_id}"  # in one word, for an id may begin with a dash
         tool = ["kafka.tools.StorageTool", "format", cluster, "-c", str(properties)]
         formatted = subprocess.run(  # noqa: S603
-            [*self._java(64), *tool], check=False, capture_output=True, text=True
+            [*java_command(_TOOL_HEAP_MB), *tool], check=False, capture_output=True, text=True
         )
         if formatted.returncode != 0:
             said = formatted.stdout + formatted.stderr
             raise StackError("not_started", f"Kafka's storage could not be formatted:\n{said}")
-
-    def _java(self, heap_mb: int) -> list[str]:
-        return [
-            java(), f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", "-Xshare:auto",
-            "-Dlog4j2.level=WARN", "-cp", f"{kafka_jars()}{os.sep}*",
-        ]  # fmt: skip
