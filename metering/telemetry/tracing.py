@@ -29,7 +29,7 @@ class BatchTrace:
         self._tracer = tracer
 
     @classmethod
-    def start(cls, tracer: Tracer, topic: str, partition: int, start_ns: int | None = None) -> Self:
+    def start(cls, tracer: Tracer, topic: str, partition: int | str, start_ns: int | None = None) -> Self:
         """Begin the span, now or at `start_ns` (Unix time, nanoseconds)."""
         # Attributes: https://opentelemetry.io/docs/specs/semconv/messaging/kafka/
         span = tracer.start_span(

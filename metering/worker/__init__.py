@@ -1,0 +1,3 @@
+from metering.worker.run import run
+
+__all__ = ["run"]

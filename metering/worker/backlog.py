@@ -15,6 +15,7 @@ class Stretch(NamedTuple):
     """Fetched offsets `[first_offset, next_offset)` of a partition; those without a record are a gap."""
 
     partition: int
+    generation: int  # of the partition's fetches
     first_offset: int
     next_offset: int
     records: Sequence[LogRecord]
@@ -29,6 +30,7 @@ def joined(stretches: Sequence[Stretch]) -> Stretch:
         return stretches[0]
     return Stretch(
         stretches[0].partition,
+        stretches[0].generation,
         stretches[0].first_offset,
         stretches[-1].next_offset,
         list(chain.from_iterable(stretch.records for stretch in stretches)),

@@ -10,7 +10,7 @@ could not be decoded. So after any error every partition is sent back to the off
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -50,9 +50,9 @@ class Intake:
         self,
         settings: Settings,
         consumer: AIOKafkaConsumer,
-        owned: Mapping[TopicPartition, Owned],
+        owned: Mapping[int, Owned],
         backlog: Backlog,
-        on_out_of_range: Callable[[Owned], Awaitable[None]],
+        on_out_of_range: Callable[[Owned], None],
         on_stopped: Callable[[Stop], None],
     ) -> None:
         self._settings = settings
@@ -61,7 +61,7 @@ class Intake:
         self._backlog = backlog
         self._on_out_of_range = on_out_of_range
         self._on_stopped = on_stopped
-        self._suspects: deque[TopicPartition] = deque()
+        self._suspects: deque[Owned] = deque()
         self.changed = asyncio.Event()  # a partition may be fetchable again
 
     async def run(self) -> None:
@@ -72,72 +72,82 @@ class Intake:
         """
         while True:
             room = min(await self._backlog.room(), self._settings.max_poll_records)
-            logs = [log for log, owned in self._owned.items() if owned.fetchable]
-            if not logs:
+            fetchable = [owned for owned in self._owned.values() if owned.fetchable]
+            if not fetchable:
                 self.changed.clear()
                 await self.changed.wait()
                 continue
             try:
                 while self._suspects:
                     await self._examine(self._suspects.popleft())
-                await self._fetch(logs, room)
+                await self._fetch(fetchable, room)
             except OffsetOutOfRangeError as error:
                 self._rewind()
                 (log,) = error.args[0]
-                await self._on_out_of_range(self._owned[log])
+                self._on_out_of_range(self._owned[log.partition])
             except Exception as error:
                 if not may_be_undecodable(error):
                     raise
                 self._rewind()
-                self._suspects.extend(log for log in logs if log not in self._suspects)
+                self._suspects.extend(owned for owned in fetchable if owned not in self._suspects)
             await asyncio.sleep(0)  # getmany does not yield while it has records
 
-    async def _fetch(self, logs: Sequence[TopicPartition], max_records: int) -> int:
+    async def _fetch(self, fetchable: Sequence[Owned], max_records: int) -> int:
+        """Take what there is and put it into the backlog; how many records that is."""
         began_ns = time.time_ns()
-        records = await self._consumer.getmany(*logs, timeout_ms=POLL_MS, max_records=max_records)
-        return await self._account(logs, records, began_ns)
-
-    async def _account(self, logs: Sequence[TopicPartition], records: Records, began_ns: int) -> int:
-        """Put what was passed since the last call into the backlog; how many records that is."""
+        logs = [owned.log for owned in fetchable]
+        records: Records = await self._consumer.getmany(*logs, timeout_ms=POLL_MS, max_records=max_records)
         ended_ns = time.time_ns()
-        for log in logs:
-            owned = self._owned[log]
-            taken = records.get(log, ())
+        for owned in fetchable:
             # No suspension: a position that is known is returned at once, as of the same step as the records.
-            position = await self._consumer.position(log)
-            highwater = self._consumer.highwater(log)
+            position = await self._consumer.position(owned.log)
+            highwater = self._consumer.highwater(owned.log)
             if highwater is not None:
                 owned.end_offset = highwater
-            if not owned.fetchable or position == owned.position:
-                continue
-            size_bytes = sum(
-                max(0, record.serialized_value_size) + max(0, record.serialized_key_size) for record in taken
-            )
-            stretch = Stretch(log.partition, owned.position, position, taken, size_bytes, began_ns, ended_ns)
-            owned.position = position
-            if taken:
-                owned.newest_timestamp_us = taken[-1].timestamp * 1000
-            self._backlog.add(stretch)
+            if owned.fetchable and position != owned.position:
+                self._account(owned, position, records.get(owned.log, ()), began_ns, ended_ns)
         return sum(map(len, records.values()))
 
-    async def _examine(self, log: TopicPartition) -> None:
+    def _account(
+        self, owned: Owned, position: int, records: Sequence[Any], began_ns: int, ended_ns: int
+    ) -> None:
+        size_bytes = sum(
+            max(0, record.serialized_value_size) + max(0, record.serialized_key_size) for record in records
+        )
+        self._backlog.add(
+            Stretch(
+                owned.partition,
+                owned.generation,
+                owned.position,
+                position,
+                records,
+                size_bytes,
+                began_ns,
+                ended_ns,
+            )
+        )
+        owned.position = position
+        if records:
+            owned.log_end_us = max(records[-1].timestamp * 1000, owned.log_end_us or 0)
+            owned.active_at_s = time.monotonic()
+
+    async def _examine(self, owned: Owned) -> None:
         """Fetch one partition alone; if that fails, record by record up to the one that cannot be read."""
         try:
-            if self._owned[log].fetchable:
-                await self._fetch([log], self._settings.max_poll_records)
+            if owned.fetchable:
+                await self._fetch([owned], self._settings.max_poll_records)
         except Exception as error:
             if not may_be_undecodable(error):
                 raise
             self._rewind()
-            await self._step(log)
+            await self._step(owned)
 
-    async def _step(self, log: TopicPartition) -> None:
-        owned = self._owned[log]
+    async def _step(self, owned: Owned) -> None:
         failures = stepped = quiet = 0
-        while stepped < STEPPED_RECORDS and quiet < QUIET_POLLS:
+        while owned.fetchable and stepped < STEPPED_RECORDS and quiet < QUIET_POLLS:
             await self._backlog.room()
             try:
-                taken = await self._fetch([log], 1)
+                taken = await self._fetch([owned], 1)
             except Exception as error:
                 if not may_be_undecodable(error):
                     raise
@@ -146,7 +156,6 @@ class Intake:
                 if failures == ATTEMPTS:
                     seen = f"{type(error).__name__}: {error}"
                     self._on_stopped(Stop(Code.UNDECODABLE_RECORD, owned.partition, owned.position, seen))
-                    return
             else:
                 failures = 0 if taken else failures
                 quiet = 0 if taken else quiet + 1
@@ -155,8 +164,8 @@ class Intake:
 
     def _rewind(self) -> None:
         """Send the client back to what was accounted for: an error may have swallowed records."""
-        for log, owned in self._owned.items():
-            self._consumer.seek(log, owned.position)
+        for owned in self._owned.values():
+            self._consumer.seek(owned.log, owned.position)
 
 
 def may_be_undecodable(error: Exception) -> bool:

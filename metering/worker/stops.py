@@ -6,6 +6,7 @@ last partition this process has, ends the process: going on would count wrongly,
 
 from typing import Final, NamedTuple
 
+from aggregator.store.errors import Fenced
 from metering.errors import StoppedError
 from schemas.codes import SENTENCES, Code
 
@@ -36,3 +37,20 @@ def stopped_error(stop: Stop) -> StoppedError:
     """What ends the process: the code, what was seen and what to do."""
     where = f"Partition {stop.partition}, offset {stop.offset}"
     return StoppedError(stop.code, f"{where}: {stop.seen}. {SENTENCES[stop.code]}")
+
+
+def first_cause(group: ExceptionGroup[Exception]) -> Exception:
+    """Of what failed together, the one to act on: a stop, else whatever is no fence, else the fence."""
+    leaves: list[Exception] = []
+    inside: list[Exception] = [group]
+    while inside:
+        error = inside.pop()
+        if isinstance(error, ExceptionGroup):
+            inside.extend(error.exceptions)
+        else:
+            leaves.append(stopped_error(error.stop) if isinstance(error, PartitionStopped) else error)
+    return min(leaves, key=_urgency)
+
+
+def _urgency(error: Exception) -> int:
+    return 0 if isinstance(error, StoppedError) else 2 if isinstance(error, Fenced) else 1

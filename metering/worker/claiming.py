@@ -1,0 +1,67 @@
+"""From an assignment to partitions that are ours: raise their epochs, then load what they remember.
+
+Whether their logs are those that were counted is not asked here: they begin suspended, and the guard lets
+them go on.
+"""
+
+import asyncio
+from collections.abc import Collection
+from functools import partial
+
+import structlog
+from aiokafka import TopicPartition
+
+from aggregator.state import Claimed, PartitionState, TopicRules, live_since_hour, opened
+from aggregator.store import load
+from aggregator.store.claim import ClaimedPartition, claim
+from metering.worker.database import Database
+from metering.worker.owned import Owned
+from metering.worker.patience import Patience
+from metering.worker.stops import Stop
+from schemas.codes import Code
+
+log = structlog.get_logger(__name__)
+
+
+async def claim_all(
+    logs: Collection[TopicPartition], rules: TopicRules, database: Database, patience: Patience, owner: str
+) -> list[Owned]:
+    """Take partitions over, however long the database is away; only a new assignment may call this.
+
+    One whose ledger does not end where reading would go on is stopped.
+
+    Raises:
+        NotApplied: the schema has no such partition.
+    """
+    by_partition = {log_of.partition: log_of for log_of in logs}
+
+    async def raise_epochs() -> list[ClaimedPartition]:
+        async with database.loads.use() as connection:
+            return await claim(connection, by_partition, owner)
+
+    rows = await patience.until_done("claim", raise_epochs)
+    owned = []
+    for row in rows:
+        state = await patience.until_done("load ids", partial(_opened, row, rules, database))
+        stop = None
+        if not row.ledger_joins:
+            seen = f"the ledger ends at {row.ledger_end}, but counting at {row.next_offset}"
+            stop = Stop(Code.CORRUPT_LEDGER, row.partition, row.next_offset, seen)
+        owned.append(Owned(by_partition[row.partition], row.epoch, state, state, row.next_offset, stop=stop))
+    log.info(
+        "partitions_claimed",
+        partitions={one.partition: one.position for one in owned},
+        epochs={one.partition: one.epoch for one in owned},
+        remembered_ids=sum(len(one.committed.memory) for one in owned),
+    )
+    return owned
+
+
+async def _opened(row: ClaimedPartition, rules: TopicRules, database: Database) -> PartitionState:
+    claimed = Claimed(row.partition, row.next_offset, row.frontier_us, row.newest_time_us, row.last)
+    async with database.loads.use() as connection:
+        entries = await load.memory_entries(
+            connection, row.partition, live_since_hour(rules, row.frontier_us)
+        )
+        caps_us = await load.caps(connection, row.partition)
+    return await asyncio.to_thread(opened, rules, claimed, entries, caps_us)

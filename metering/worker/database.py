@@ -1,0 +1,82 @@
+"""The worker's connections: one per line of work, left behind at the first doubt and made again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aggregator.store.connection import Connection, StoreOptions, connect
+from aggregator.store.errors import StoreError, UnknownOutcome
+from metering.settings import Settings
+
+
+class Line:
+    """One connection, made when it is first needed, for one user at a time.
+
+    Whatever leaves its state in doubt ends it with `terminate`, which waits for nobody: a server that is
+    frozen would never answer a polite goodbye.
+    """
+
+    def __init__(self, dsn: str, options: StoreOptions) -> None:
+        self._dsn = dsn
+        self._options = options
+        self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Connection]:
+        """The connection; after an error that is not the store's own refusal it is not used again.
+
+        Raises:
+            OSError, TimeoutError, asyncpg.PostgresError: there is none, and none can be made.
+        """
+        async with self._turn:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await connect(self._dsn, self._options)
+            try:
+                yield self._connection
+            except BaseException as error:
+                if not isinstance(error, StoreError) or isinstance(error, UnknownOutcome):
+                    self.terminate()
+                raise
+
+    def terminate(self) -> None:
+        """End the connection without a word."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+class Database:
+    """The lines of one process: nothing that may take long stands before a flush."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._dsn = settings.postgres_dsn.get_secret_value()
+        self._options = StoreOptions(
+            schema=settings.postgres_schema,
+            role=settings.postgres_role,
+            application_name=f"metering worker {settings.instance}",
+            statement_timeout_s=settings.statement_timeout_s,
+            lock_timeout_s=settings.lock_timeout_s,
+        )
+        self.flushes = Line(self._dsn, self._options)
+        self.loads = Line(self._dsn, self._options)
+        self.chores = Line(self._dsn, self._options)
+        self.outbox = Line(self._dsn, self._options)
+
+    @asynccontextmanager
+    async def fresh(self) -> AsyncIterator[Connection]:
+        """A connection of its own, for asking what became of a commit on another.
+
+        Raises:
+            OSError, TimeoutError, asyncpg.PostgresError: none can be made.
+        """
+        connection = await connect(self._dsn, self._options)
+        try:
+            yield connection
+        finally:
+            connection.terminate()
+
+    def terminate(self) -> None:
+        """End every connection without a word."""
+        for line in (self.flushes, self.loads, self.chores, self.outbox):
+            line.terminate()

@@ -1,0 +1,108 @@
+"""Republishes misplaced records to their subject's partition; whichever process gets the lock does it."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from aggregator.state import TopicRules
+from aggregator.store import outbox, status
+from aggregator.store.outbox import Misplaced, Published
+from metering.telemetry import Instruments, catalogue
+from metering.worker.database import Database
+from metering.worker.patience import Patience
+from schemas.codes import Code
+from schemas.repair import REPAIR_HEADER, RepairOrigin
+
+log = structlog.get_logger(__name__)
+
+LIMIT: Final = 1_000
+"""Records republished in one transaction."""
+
+INTERVAL_S: Final = 1.0
+
+
+class Outbox:
+    """Drains the outbox for as long as the process lives."""
+
+    def __init__(
+        self,
+        rules: TopicRules,
+        database: Database,
+        patience: Patience,
+        producer: AIOKafkaProducer,
+        instruments: Instruments,
+    ) -> None:
+        self._rules = rules
+        self._database = database
+        self._patience = patience
+        self._producer = producer
+        self._instruments = instruments
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was put into it."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Drain until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                sent = await self._patience.until_done("drain the outbox", self._drain)
+            except KafkaError as error:
+                log.warning("outbox_waiting", error=repr(error))
+                sent = 0
+            if sent < LIMIT:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(INTERVAL_S):
+                        await self._wake.wait()
+
+    async def _drain(self) -> int:
+        """Republish the oldest records; how many. Should it fail half-way, the copies are duplicates."""
+        async with self._database.outbox.use() as connection:
+            async with connection.transaction():
+                misplaced = await outbox.take(connection, LIMIT)
+                if misplaced:
+                    frontiers_us = {
+                        row.partition: row.frontier_us for row in await status.partitions(connection)
+                    }
+                    await outbox.mark_published(connection, await self._publish(misplaced, frontiers_us))
+            self._instruments.set(catalogue.OUTBOX_PENDING, await outbox.pending(connection))
+        if misplaced:
+            self._instruments.add(catalogue.OUTBOX_SENT, len(misplaced))
+            log.info("repairs_published", records=len(misplaced))
+        return len(misplaced)
+
+    async def _publish(
+        self, misplaced: Sequence[Misplaced], frontiers_us: dict[int, int | None]
+    ) -> list[Published]:
+        deliveries = [
+            await self._producer.send(
+                self._rules.name,
+                record.value,
+                key=record.key,
+                partition=record.target_partition,
+                timestamp_ms=self._timestamp_ms(record, frontiers_us),
+                headers=[
+                    *record.headers,
+                    (REPAIR_HEADER, RepairOrigin(record.partition, record.offset, Code.MISPLACED).encode()),
+                ],
+            )
+            for record in misplaced
+        ]
+        return [
+            Published(record.partition, record.offset, sent.partition, sent.offset)
+            for record, sent in zip(misplaced, await asyncio.gather(*deliveries), strict=True)
+        ]
+
+    def _timestamp_ms(self, record: Misplaced, frontiers_us: dict[int, int | None]) -> int | None:
+        """None where the broker stamps records; else one that keeps the target's log in order."""
+        if self._rules.clock == "broker":
+            return None
+        frontier_us = frontiers_us[record.target_partition]
+        return (record.timestamp_us if frontier_us is None else frontier_us) // 1000

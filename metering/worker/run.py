@@ -1,0 +1,252 @@
+"""The composition root: makes every part of a worker, and is a member of the group until told to stop."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from functools import partial
+from importlib.metadata import version
+from typing import Final
+
+import structlog
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+
+from aggregator.state import TopicRules
+from aggregator.store import load, migrate
+from aggregator.store.errors import Fenced, StoreError
+from metering.errors import MeteringError, StoppedError, UnreachableError
+from metering.settings import Settings
+from metering.telemetry import Telemetry, catalogue, start_telemetry
+from metering.worker.catalog import CurrentCatalog
+from metering.worker.caught_up import CaughtUp
+from metering.worker.clients import (
+    close_consumer,
+    control_producer,
+    group_consumer,
+    reading_consumer,
+    watching_client,
+)
+from metering.worker.database import Database
+from metering.worker.flushing import Flusher
+from metering.worker.guard import Topic
+from metering.worker.health import AdminServer, Readiness
+from metering.worker.housekeeping import Housekeeping
+from metering.worker.log_reader import LogReader
+from metering.worker.measures import Measures
+from metering.worker.outbox import Outbox
+from metering.worker.patience import Patience, brokers_pass, database_passes
+from metering.worker.services import Services
+from metering.worker.session import Session
+from metering.worker.shutdown import Shutdown, StoppedEarlyError
+from metering.worker.stops import first_cause
+from metering.worker.tenure import Tenure
+from metering.worker.topic_watch import TopicWatch
+from metering.worker.verification import topic_fault
+from schemas.codes import SENTENCES, Code
+
+log = structlog.get_logger(__name__)
+
+REJOIN_S: Final = 1.0
+"""Pause before a new membership after one that failed."""
+
+START_S: Final = 60.0
+"""Longest wait for the servers before the first record."""
+
+GC_THRESHOLDS: Final = (100_000, 50, 100)
+"""Batches are many objects and no cycles: looking at them often is time lost."""
+
+
+async def run(settings: Settings, *, until_caught_up: bool) -> int:
+    """Count until SIGTERM, or until what is in the topic now is counted.
+
+    Returns:
+        0, the exit code.
+
+    Raises:
+        StoppedError: a partition or the topic had to be stopped.
+        UnreachableError: a broker or the database does not answer when this begins.
+        StoreError: the schema is not set up.
+    """
+    shutdown, readiness = Shutdown(), Readiness()
+    shutdown.listen()
+    telemetry = start_telemetry(settings)
+    measures = Measures(telemetry.instruments)
+    code: str | None = None
+    try:
+        async with AsyncExitStack() as opened:
+            services = await shutdown.unless(
+                _services(settings, until_caught_up, shutdown, readiness, telemetry, measures, opened)
+            )
+            await _work(services)
+        _raise_reason(shutdown)
+    except StoppedEarlyError:
+        log.info("stopped_early")
+    except BaseException as error:
+        code = error.code if isinstance(error, (MeteringError, StoreError)) else type(error).__name__
+        raise
+    finally:
+        telemetry.close()
+        log.log(
+            logging.INFO if code is None else logging.ERROR,
+            "stopped",
+            code=code,
+            flushes=measures.flushes,
+            **measures.totals,
+        )
+    return 0
+
+
+async def _work(services: Services) -> None:
+    """Be a member of the group until told to stop, with everything that goes on beside counting."""
+    watchers = [services.outbox.run(), services.housekeeping.run()]
+    if services.until_caught_up:
+        watchers.append(_stop_when_caught_up(services))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(watcher) for watcher in watchers]
+            await tasks.create_task(_be_member(services))
+            for watcher in running:
+                watcher.cancel()
+    except ExceptionGroup as group:
+        raise first_cause(group) from group
+
+
+async def _be_member(services: Services) -> None:
+    """Join the group; when fenced, or when the membership is lost, leave it and join anew."""
+    while not services.shutdown.requested.is_set():
+        services.readiness.because("worker", "joining the group")
+        session = Session(services.settings, group_consumer(services.settings), partial(Tenure, services))
+        try:
+            await session.run(services.shutdown.requested)
+        except Fenced as fenced:
+            services.telemetry.instruments.add(catalogue.FENCED, len(fenced.partitions))
+            log.warning("fenced", partitions=sorted(fenced.partitions))
+        except (KafkaError, OSError, TimeoutError) as error:
+            if not brokers_pass(error, waited_s=0):
+                raise
+            log.warning("membership_lost", error=repr(error))
+            services.readiness.because("worker", f"membership lost: {error!r}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REJOIN_S):
+                await services.shutdown.requested.wait()
+
+
+async def _stop_when_caught_up(services: Services) -> None:
+    ends = await services.topic.brokers.until_done(
+        "find the end", lambda: services.topic.reader.ends(range(services.rules.partitions))
+    )
+    log.info("catching_up", ends=ends)
+    await CaughtUp(ends, services.database, services.patience, services.counted).wait()
+    services.shutdown.request()
+
+
+async def _services(
+    settings: Settings,
+    until_caught_up: bool,  # noqa: FBT001 - handed on
+    shutdown: Shutdown,
+    readiness: Readiness,
+    telemetry: Telemetry,
+    measures: Measures,
+    opened: AsyncExitStack,
+) -> Services:
+    if settings.admin_port is not None:
+        server = AdminServer(readiness, settings.admin_host, settings.admin_port)
+        await server.start()
+        opened.push_async_callback(server.close)
+        log.info("admin_listening", host=settings.admin_host, port=server.port)
+    instruments = telemetry.instruments
+    database = Database(settings)
+    opened.callback(database.terminate)
+    patience = Patience("database", database_passes, readiness)
+    brokers = Patience("brokers", brokers_pass, readiness)
+    with _impatient(readiness):
+        async with asyncio.timeout(START_S):
+            rules = await patience.until_done("read the rules", partial(_rules, database))
+            if rules.name != settings.topic:
+                raise _stopped(
+                    Code.TOPIC_MISMATCH, f"This schema counts {rules.name}, the setting is {settings.topic}"
+                )
+            topic = await _topic(settings, rules, brokers, opened)
+            producer = control_producer(settings)
+            opened.push_async_callback(producer.stop)
+            await brokers.until_done("start the producer", producer.start)
+            current = CurrentCatalog(database, patience)
+            await current.reload()
+    log.info(
+        "worker_started",
+        instance=settings.instance,
+        topic=rules.name,
+        partitions=rules.partitions,
+        clock=rules.clock,
+        group=settings.consumer_group,
+        catalog_head=current.catalog.head,
+        until_caught_up=until_caught_up,
+    )
+    return Services(
+        settings=settings,
+        until_caught_up=until_caught_up,
+        telemetry=telemetry,
+        readiness=readiness,
+        shutdown=shutdown,
+        database=database,
+        patience=patience,
+        rules=rules,
+        topic=topic,
+        producer=producer,
+        current=current,
+        flusher=Flusher(database, patience, f"{version('metering')} {settings.instance}", instruments),
+        measures=measures,
+        outbox=Outbox(rules, database, patience, producer, instruments),
+        housekeeping=Housekeeping(database, patience),
+        counted=asyncio.Event(),
+    )
+
+
+async def _rules(database: Database) -> TopicRules:
+    async with database.loads.use() as connection:
+        await migrate.require_migrated(connection)
+        return await load.topic_rules(connection)
+
+
+async def _topic(settings: Settings, rules: TopicRules, brokers: Patience, opened: AsyncExitStack) -> Topic:
+    """The topic as it is now; from here on it must not change its identity."""
+    watch = TopicWatch(watching_client(settings), rules.name)
+    opened.push_async_callback(watch.close)
+    await brokers.until_done("connect", watch.start)
+    consumer = reading_consumer(settings)
+    opened.push_async_callback(close_consumer, consumer)
+    await brokers.until_done("connect", consumer.start)
+    try:
+        view = await brokers.until_done("look", lambda: watch.look(range(rules.partitions)))
+    except UnknownTopicOrPartitionError as error:
+        raise _stopped(Code.TOPIC_MISMATCH, f"The brokers have no topic {rules.name}") from error
+    fault = topic_fault(rules, view.topic_id, view)
+    if fault is not None:
+        raise _stopped(fault.code, f"Topic {rules.name} has {fault.seen}")
+    return Topic(rules, view.topic_id, watch, LogReader(consumer, rules.name), brokers)
+
+
+def _stopped(code: Code, seen: str) -> StoppedError:
+    return StoppedError(code, f"{seen}. {SENTENCES[code]}")
+
+
+@contextmanager
+def _impatient(readiness: Readiness) -> Iterator[None]:
+    """At the start a server that is away may as well be a wrong address: tell, rather than wait for ever."""
+    try:
+        yield
+    except TimeoutError as error:
+        server = "postgres" if "database" in readiness.reasons else "kafka"
+        waited = "; ".join(reason for name, reason in readiness.reasons.items() if name != "worker")
+        raise UnreachableError(
+            f"{server}_unreachable", f"No answer within {START_S:.0f} s ({waited}): check the address."
+        ) from error
+
+
+def _raise_reason(shutdown: Shutdown) -> None:
+    if shutdown.error is not None:
+        raise shutdown.error

@@ -1,0 +1,42 @@
+"""What one worker process has once, and its tenures share."""
+
+import asyncio
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+
+from aggregator.state import TopicRules
+from metering.settings import Settings
+from metering.telemetry import Telemetry
+from metering.worker.catalog import CurrentCatalog
+from metering.worker.database import Database
+from metering.worker.flushing import Flusher
+from metering.worker.guard import Topic
+from metering.worker.health import Readiness
+from metering.worker.housekeeping import Housekeeping
+from metering.worker.measures import Measures
+from metering.worker.outbox import Outbox
+from metering.worker.patience import Patience
+from metering.worker.shutdown import Shutdown
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Made by `run`, in this order of dependence."""
+
+    settings: Settings
+    until_caught_up: bool
+    telemetry: Telemetry
+    readiness: Readiness
+    shutdown: Shutdown
+    database: Database
+    patience: Patience  # with the database
+    rules: TopicRules
+    topic: Topic
+    producer: AIOKafkaProducer
+    current: CurrentCatalog
+    flusher: Flusher
+    measures: Measures
+    outbox: Outbox
+    counted: asyncio.Event  # set at every commit
+    housekeeping: Housekeeping

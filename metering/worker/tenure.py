@@ -1,0 +1,187 @@
+"""One assignment, from the claim until the group takes it away: fetch, fold, flush, tick."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from metering.telemetry import catalogue
+from metering.worker.backlog import Backlog
+from metering.worker.claiming import claim_all
+from metering.worker.folder import Folder, Work
+from metering.worker.guard import Guard
+from metering.worker.intake import Intake
+from metering.worker.lag import LagWatch
+from metering.worker.landing import Lander
+from metering.worker.mirror import OffsetMirror
+from metering.worker.pipeline import Pipeline
+from metering.worker.services import Services
+from metering.worker.stops import TOPIC_CODES, PartitionStopped, Stop, first_cause, stopped_error
+from metering.worker.ticks import Ticker
+from schemas.codes import SENTENCES
+
+if TYPE_CHECKING:
+    from metering.worker.owned import Owned
+
+log = structlog.get_logger(__name__)
+
+
+class Tenure:
+    """What is done with the partitions of one assignment."""
+
+    def __init__(
+        self, services: Services, consumer: AIOKafkaConsumer, assigned: Collection[TopicPartition]
+    ) -> None:
+        self._services = services
+        self._consumer = consumer
+        self._assigned = assigned
+        self._owned: dict[int, Owned] = {}
+        self._backlog = Backlog(services.settings)
+        self._mirror = OffsetMirror(consumer, services.telemetry.instruments)
+        self._draining = asyncio.Event()
+
+    def drain(self) -> None:
+        """Take nothing more, finish what was taken, and then return from `run`."""
+        self._draining.set()
+
+    async def run(self) -> None:
+        """Claim and count until drained.
+
+        Raises:
+            Fenced: another owner has claimed a partition.
+            StoppedError: the topic is at fault.
+            Exception: anything else that nobody can go on after.
+        """
+        services = self._services
+        services.telemetry.instruments.add(catalogue.REBALANCES)
+        services.readiness.because("worker", "claiming its partitions")
+        try:
+            if await self._claim():
+                await self._count()
+        except ExceptionGroup as group:
+            raise first_cause(group) from group
+        except PartitionStopped as stopped:
+            raise stopped_error(stopped.stop) from stopped
+        finally:
+            services.measures.let_go(self._owned)
+            for partition in self._owned:
+                services.readiness.clear(f"partition {partition}")
+            services.readiness.because("worker", "has no assignment")
+
+    async def _claim(self) -> bool:
+        """Take the partitions over; False if told to drain before that was done."""
+        services = self._services
+        claiming = asyncio.create_task(
+            claim_all(
+                self._assigned,
+                services.rules,
+                services.database,
+                services.patience,
+                services.settings.instance,
+            )
+        )
+        draining = asyncio.create_task(self._draining.wait())
+        try:
+            await asyncio.wait((claiming, draining), return_when=asyncio.FIRST_COMPLETED)
+            if not claiming.done():
+                return False
+            self._owned.update({owned.partition: owned for owned in claiming.result()})
+        finally:
+            draining.cancel()
+            claiming.cancel()
+        services.measures.holding(self._owned)
+        for owned in self._owned.values():
+            if owned.stop is not None:
+                self._stop(owned.stop)
+        return True
+
+    async def _count(self) -> None:
+        services, instruments = self._services, self._services.telemetry.instruments
+        guard = Guard(services.topic, self._consumer, self._owned, self._backlog, self._stop, self._resumed)
+        self._intake = Intake(
+            services.settings,
+            self._consumer,
+            self._owned,
+            self._backlog,
+            lambda owned: guard.suspend(owned, "offset out of range"),
+            self._stop,
+        )
+        folder = Folder(
+            self._owned,
+            self._backlog,
+            services.database,
+            services.patience,
+            services.current,
+            self._stop,
+        )
+        lander = Lander(
+            self._backlog,
+            folder,
+            services.flusher,
+            services.current,
+            instruments,
+            self._stop,
+            self._committed,
+        )
+        pipeline = Pipeline(services.settings, self._backlog, guard, folder, lander, services.telemetry)
+        watchers = [guard.run(), self._mirror.run()]
+        watchers.append(LagWatch(services.topic.reader, self._owned, services.measures).run())
+        if services.rules.clock == "broker" and not services.until_caught_up:
+            watchers.append(Ticker(services.settings, self._owned, services.producer, instruments).run())
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(watcher) for watcher in watchers]
+            intake = tasks.create_task(self._intake.run())
+            counting = tasks.create_task(pipeline.run(tasks))
+            await self._draining.wait()
+            intake.cancel()
+            self._backlog.close()
+            await counting
+            for watcher in running:
+                watcher.cancel()
+        await self._mirror.commit()
+        log.info("drained", partitions={p: owned.committed.next_offset for p, owned in self._owned.items()})
+
+    def _committed(self, works: Sequence[Work]) -> None:
+        services = self._services
+        for work in works:
+            self._mirror.note(work.owned.log, work.batch.next_offset)
+        services.measures.committed(works, self._backlog)
+        services.housekeeping.committed(works)
+        services.counted.set()
+        if any(row.target_partition is not None for work in works for row in work.batch.quarantined):
+            services.outbox.wake()
+        log.info(
+            "flushed",
+            partitions={work.owned.partition: work.batch.next_offset for work in works},
+            records=sum(len(work.reading.records) for work in works),
+        )
+
+    def _resumed(self) -> None:
+        """The guard has let partitions go on."""
+        self._intake.changed.set()
+        if not any(owned.suspended and owned.stop is None for owned in self._owned.values()):
+            self._services.readiness.clear("worker")
+
+    def _stop(self, stop: Stop) -> None:
+        """Set a partition aside, loudly; end the process if there is no point in going on."""
+        services, owned = self._services, self._owned[stop.partition]
+        owned.stop = stop
+        self._consumer.pause(owned.log)
+        log.error(
+            "partition_stopped",
+            code=stop.code.value,
+            partition=stop.partition,
+            offset=stop.offset,
+            seen=stop.seen,
+            advice=SENTENCES[stop.code],
+        )
+        services.telemetry.instruments.set(
+            catalogue.STOPPED_PARTITIONS, 1, partition=stop.partition, code=stop.code
+        )
+        services.readiness.because(f"partition {stop.partition}", f"{stop.code}: {stop.seen}")
+        if stop.code in TOPIC_CODES:
+            raise PartitionStopped(stop)
+        if services.until_caught_up or all(owned.stop is not None for owned in self._owned.values()):
+            services.shutdown.request(stopped_error(stop))
