@@ -37,8 +37,8 @@ def binary(**attributes: str | None) -> Headers:
     return [*headers, ("content-type", b"application/json")]
 
 
-# JSON as text, so that spelling, order and repetition are under test too. What is refused for certain is rare:
-# most records shall get far.
+# JSON as text, so that spelling, order and repetition are under test too. What is surely refused is rare, so
+# that most records get far.
 
 
 def mostly(sound: st.SearchStrategy[str], odd: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
