@@ -125,13 +125,32 @@ async def change_configs(
 
 async def read_beginnings(settings: Settings, name: str, partitions: int) -> dict[int, int]:
     """Give each partition's first offset that the log still has."""
+    async with _consumer(settings) as consumer:
+        return _by_partition(await consumer.beginning_offsets(_all(name, partitions)))
+
+
+async def read_ends(settings: Settings, name: str, partitions: int) -> dict[int, int]:
+    """Give each partition's offset after its last record."""
+    async with _consumer(settings) as consumer:
+        return _by_partition(await consumer.end_offsets(_all(name, partitions)))
+
+
+@asynccontextmanager
+async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     async with broker_errors(settings):
         consumer = AIOKafkaConsumer(**kafka_options(settings))
         try:
             await consumer.start()
-            offsets = await consumer.beginning_offsets([TopicPartition(name, n) for n in range(partitions)])
+            yield consumer
         finally:
             await consumer.stop()
+
+
+def _all(name: str, partitions: int) -> list[TopicPartition]:
+    return [TopicPartition(name, partition) for partition in range(partitions)]
+
+
+def _by_partition(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:
     return {topic_partition.partition: offset for topic_partition, offset in offsets.items()}
 
 

@@ -7,14 +7,13 @@ from typing import Final
 import asyncpg
 
 from aggregator.store.connection import Connection, StoreOptions, connect
-from metering.errors import UnreachableError
+from metering.errors import UnreachableError, UsageError
 from metering.settings import Settings, mask_password
 
 _AWAY: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
-    asyncpg.InterfaceError,
     OSError,
     TimeoutError,
 )
@@ -27,6 +26,7 @@ async def database(settings: Settings) -> AsyncIterator[Connection]:
     Raises:
         UnreachableError: the database does not answer (`postgres_unreachable`) or refuses the login, the role
             or a statement (`postgres_refused`).
+        UsageError: the address is none (`settings_invalid`).
     """
     try:
         connection = await connect(settings.postgres_dsn.get_secret_value(), _options(settings))
@@ -34,6 +34,8 @@ async def database(settings: Settings) -> AsyncIterator[Connection]:
             yield connection
         finally:
             await connection.close(timeout=1)
+    except asyncpg.exceptions.ClientConfigurationError as error:
+        raise UsageError("settings_invalid", f"METERING_POSTGRES_DSN is no address: {error}.") from error
     except _AWAY as error:
         raise UnreachableError(
             "postgres_unreachable",

@@ -21,3 +21,27 @@ SELECT * FROM unnest($1::integer[], $2::bigint[], $3::integer[])
 
 -- name: quarantine_counts
 SELECT code, count(*) AS rows FROM quarantine GROUP BY code ORDER BY code
+
+-- name: newest_quarantined
+-- The newest of each code by the index on it, then the newest of those.
+SELECT q.*
+FROM unnest($1::text[]) AS c (code)
+CROSS JOIN LATERAL (
+    SELECT
+        q.partition, q.record_offset, q.meter_version_id, q.code, q.detail, q.record_time, q.refused_at, q.source,
+        q.id, q.type, q.subject, q.event_time, q.origin
+    FROM quarantine AS q
+    WHERE q.code = c.code AND ($2::text IS NULL OR q.subject = $2)
+    ORDER BY q.refused_at DESC
+    LIMIT $3
+) AS q
+ORDER BY q.refused_at DESC, q.partition, q.record_offset DESC, q.meter_version_id
+LIMIT $3
+
+-- name: quarantined_record
+SELECT
+    partition, record_offset, meter_version_id, code, detail, record_time, refused_at, source, id, type, subject,
+    event_time, origin, timestamp_type, key, value, headers
+FROM quarantine
+WHERE partition = $1 AND record_offset = $2
+ORDER BY meter_version_id
