@@ -4,6 +4,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -14,6 +15,7 @@ from metering.dev.accounts import Account, running_as
 from metering.dev.conditions import POLL_S, until
 from metering.dev.errors import StackError
 
+_STOPPED_POLL_S: Final = 0.001
 _SAME_START_S: Final = 2.0
 """The boot time that start times are counted from may shift by a second when the clock is set."""
 
@@ -89,16 +91,13 @@ class ServerProcess:
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send one signal to the server itself; one that has ended takes none."""
-        try:
-            self._process.send_signal(number)
-        except psutil.NoSuchProcess:
-            return
+        _signal(self._process, number)
 
     def freeze(self) -> None:
         """Stop the server and all of its children in their tracks (SIGSTOP)."""
-        self.send_signal(signal.SIGSTOP)  # first, so that it starts no more children
+        freeze(self._process)  # first, so that it starts no more children
         for child in self._children():
-            _signal(child, signal.SIGSTOP)
+            freeze(child)
 
     def thaw(self) -> None:
         """Let the server and its children go on (SIGCONT)."""
@@ -130,6 +129,14 @@ class ServerProcess:
             return []
 
 
+def freeze(process: psutil.Process) -> None:
+    """Send SIGSTOP and wait until it has taken effect: the other threads run until the first one takes it."""
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGSTOP)
+        while process.status() not in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}:
+            time.sleep(_STOPPED_POLL_S)
+
+
 def last_lines(log: Path, count: int = 15) -> str:
     """Give the end of a server's log, for the message that says why it did not start."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-count:])
@@ -148,7 +155,5 @@ def _has_ended(process: psutil.Process) -> bool:
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return

@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from metering.dev.conditions import until
+from metering.dev.processes import freeze
 
 METERING: Final = Path(sys.executable).with_name("metering")
 _LAST_LINES: Final = 30
@@ -90,7 +93,8 @@ class CommandProcess:
         self._process.send_signal(number)
 
     def freeze(self) -> None:
-        self.send_signal(signal.SIGSTOP)
+        """Stop it in its tracks (SIGSTOP); it has stopped when this returns."""
+        freeze(psutil.Process(self.pid))
 
     def thaw(self) -> None:
         self.send_signal(signal.SIGCONT)
