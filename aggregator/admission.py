@@ -14,7 +14,7 @@ import numpy as np
 from aggregator.batch import HOUR_US
 from aggregator.memory import I64
 from aggregator.reading import Reading
-from aggregator.state import TopicRules
+from aggregator.state import TopicRules, live_since_hour
 from schemas.codes import Code
 from schemas.control import TICK_TYPE
 from schemas.repair import RepairOrigin
@@ -81,12 +81,11 @@ def admit(
         refused.append(_untimely(place, int(times_us[row] - frontiers[row]), place in repairs))
     if refused:
         refused.sort(key=lambda refusal: refusal.place)
-    since_hours = (frontiers - rules.acceptance_window_us) // HOUR_US
     candidates = Candidates(
         places=places[admitted].tolist(),
         times_us=times_us[admitted],
         hours=times_us[admitted] // HOUR_US,
-        since_hours=since_hours[admitted],
+        since_hours=live_since_hour(rules, frontiers[admitted]),
         repairs=repairs,
     )
     return Admission(candidates, refused, at_door.ticks)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, overload
 
 from aggregator.batch import HOUR_US, LastRecord
 from aggregator.groups import GroupKey as GroupKey  # noqa: PLC0414 - part of this vocabulary
 from aggregator.groups import GroupSets, GroupValues, settled_groups
-from aggregator.memory import HOURS_PER_RUN, Memory, remembered
+from aggregator.memory import HOURS_PER_RUN, I64, Memory, remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,12 @@ class Claimed:
     last: LastRecord | None
 
 
-def live_since_hour(rules: TopicRules, frontier_us: int | None) -> int:
-    """The earliest event hour still remembered: the first h with end(h) + W > F."""
+@overload
+def live_since_hour(rules: TopicRules, frontier_us: int | None) -> int: ...
+@overload
+def live_since_hour(rules: TopicRules, frontier_us: I64) -> I64: ...
+def live_since_hour(rules: TopicRules, frontier_us: int | I64 | None) -> int | I64:
+    """The earliest event hour still remembered: the first h with end(h) + W > F; 0 before any record."""
     if frontier_us is None:
         return 0
     return (frontier_us - rules.acceptance_window_us) // HOUR_US

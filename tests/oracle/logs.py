@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -141,32 +141,94 @@ AGES_US = [
 """How far behind the frontier an event may be: on both sides of every limit."""
 
 SUBJECTS = [f"subject-{n}" for n in range(6)]
+OURS, OURS_TOO = [subject for subject in SUBJECTS if partition_of(subject) == 0][:2]
+"""Two subjects of partition 0."""
 
 
 @st.composite
 def logs(draw: st.DrawFn, max_size: int = 40) -> list[LoggedEvent]:
-    """One partition's log: copies, conflicts, late, early and misplaced events, repairs, ticks, noise."""
-    frontier_us = START_US
-    offset = 0
-    log: list[LoggedEvent] = []
+    """One partition's log of one of three sorts, with gaps, ticks and noise in it."""
+    return draw(st.one_of(_mixed_logs(max_size), _pooled_logs(max_size), _dense_logs(max_size)))
+
+
+class _Log:
+    """A log that grows; the frontier is where its clock stands."""
+
+    def __init__(self, draw: st.DrawFn, jumps_us: list[int]) -> None:
+        self._draw = draw
+        self._jumps_us = jumps_us
+        self.frontier_us = START_US
+        self.events: list[LoggedEvent] = []
+
+    def advance(self) -> None:
+        self.frontier_us += self._draw(st.sampled_from(self._jumps_us))
+
+    def append(self, event: SpokenEvent | None, **kind: Any) -> None:
+        last = self.events[-1].offset if self.events else -1
+        offset = last + self._draw(st.sampled_from([1, 1, 1, 1, 2, 5]))
+        behind_us = self._draw(st.sampled_from([0, 0, 0, 90_000_000]))
+        self.events.append(LoggedEvent(offset, self.frontier_us - behind_us, event, **kind))
+
+
+@st.composite
+def _mixed_logs(draw: st.DrawFn, max_size: int) -> list[LoggedEvent]:
+    """Some of everything: copies, conflicts, late, early and misplaced events, repairs."""
+    log = _Log(draw, [0, 0, 1_000_000, 20 * MINUTE_US, HOUR_US, 7 * HOUR_US])
     for _ in range(draw(st.integers(0, max_size))):
-        offset += draw(st.sampled_from([1, 1, 1, 1, 2, 5]))
-        frontier_us += draw(st.sampled_from([0, 0, 1_000_000, 20 * MINUTE_US, HOUR_US, 7 * HOUR_US]))
-        stamp_us = frontier_us - draw(st.sampled_from([0, 0, 0, 90_000_000]))
+        log.advance()
         kind = draw(st.sampled_from(["event"] * 8 + ["copy"] * 4 + ["repair"] * 2 + ["tick", "noise"]))
-        spoken = [logged for logged in log if logged.event is not None]
-        if kind == "tick":
-            log.append(LoggedEvent(offset, stamp_us, None, is_tick=True))
-        elif kind == "noise":
-            log.append(LoggedEvent(offset, stamp_us, None))
-        elif kind in {"copy", "repair"} and spoken:
-            event = draw(st.sampled_from(spoken)).event
-            is_repair = kind == "repair"
-            meter = draw(st.sampled_from([None, None, "tokens"])) if is_repair else None
-            log.append(LoggedEvent(offset, stamp_us, event, is_repair=is_repair, repaired_meter=meter))
+        spoken = [logged.event for logged in log.events if logged.event is not None]
+        if kind in {"tick", "noise"}:
+            log.append(None, is_tick=kind == "tick")
+        elif kind == "event" or not spoken:
+            log.append(draw(_events(log.frontier_us)))
+        elif kind == "copy":
+            log.append(draw(st.sampled_from(spoken)))
         else:
-            log.append(LoggedEvent(offset, stamp_us, draw(_events(frontier_us))))
-    return log
+            meter = draw(st.sampled_from([None, None, "tokens"]))
+            log.append(draw(st.sampled_from(spoken)), is_repair=True, repaired_meter=meter)
+    return log.events
+
+
+@st.composite
+def _pooled_logs(draw: st.DrawFn, max_size: int) -> list[LoggedEvent]:
+    """A few events again and again, live and as repairs, while hours are forgotten around them."""
+    times_us = st.integers(-4, 6).map(lambda halves: START_US + halves * 30 * MINUTE_US)
+    events = st.builds(
+        SpokenEvent,
+        source=st.just("/a"),
+        id=st.sampled_from(["1", "2", "3"]),
+        type=st.just("call"),
+        subject=st.just(OURS),
+        time_us=times_us,
+        data=st.just({"n": 1, "model": "small"}),
+    )
+    pool = draw(st.lists(events, min_size=1, max_size=4))
+    log = _Log(draw, [0, 0, 30 * MINUTE_US, HOUR_US, 3 * HOUR_US, 3 * HOUR_US + 1000, 26 * HOUR_US])
+    for _ in range(draw(st.integers(0, max_size))):
+        log.advance()
+        log.append(draw(st.sampled_from(pool)), is_repair=draw(st.booleans()))
+    return log.events
+
+
+@st.composite
+def _dense_logs(draw: st.DrawFn, max_size: int) -> list[LoggedEvent]:
+    """Many accepted events in few windows of two subjects, with more groups than the limit allows."""
+    log = _Log(draw, [0, 0, 0, MINUTE_US, 40 * MINUTE_US])
+    for number in range(draw(st.integers(0, max_size))):
+        log.advance()
+        event = draw(_events(log.frontier_us))
+        behind_us = draw(st.sampled_from([0, 0, MINUTE_US, 45 * MINUTE_US, 100 * MINUTE_US]))
+        log.append(
+            replace(
+                event,
+                id=str(number),
+                type="call",
+                subject=draw(st.sampled_from([OURS, OURS_TOO])),
+                time_us=log.frontier_us - behind_us,
+            )
+        )
+    return log.events
 
 
 @st.composite
