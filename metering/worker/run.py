@@ -58,7 +58,7 @@ GC_THRESHOLDS: Final = (100_000, 50, 100)
 
 
 async def run(settings: Settings, *, until_caught_up: bool) -> int:
-    """Count until SIGTERM, or until what is in the topic now is counted.
+    """Count until SIGTERM, or until what is in the topic now is counted: the whole of a process.
 
     Returns:
         0, the exit code.
@@ -68,8 +68,15 @@ async def run(settings: Settings, *, until_caught_up: bool) -> int:
         UnreachableError: a broker or the database does not answer when this begins.
         StoreError: the schema is not set up.
     """
-    shutdown, readiness = Shutdown(), Readiness()
+    shutdown = Shutdown()
     shutdown.listen()
+    gc.set_threshold(*GC_THRESHOLDS)
+    return await serve(settings, shutdown, until_caught_up=until_caught_up)
+
+
+async def serve(settings: Settings, shutdown: Shutdown, *, until_caught_up: bool) -> int:
+    """Count until told to stop; see `run`."""
+    readiness = Readiness()
     telemetry = start_telemetry(settings)
     measures = Measures(telemetry.instruments)
     code: str | None = None
@@ -103,8 +110,7 @@ async def _work(services: Services) -> None:
     if services.until_caught_up:
         watchers.append(_stop_when_caught_up(services))
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    gc.freeze()  # what is there now stays: no need to look at it again
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(watcher) for watcher in watchers]

@@ -11,9 +11,14 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c
-from integration.worker.fixtures import ProduceUndecodable, SettingsFactory
+from integration.worker.fixtures import NewWorld, ProduceUndecodable, SettingsFactory
+from integration.worker.world import World, apply_meters, superuser
+from support.topics import TopicFactory
 
+from aggregator.store import migrate
+from aggregator.store import topic as stored_topic
 from metering.settings import Settings
+from schemas.topic import TopicContract
 
 APPEND_TIME: Mapping[str, str] = {"message.timestamp.type": "LogAppendTime"}
 
@@ -34,6 +39,29 @@ def settings_for(kafka_bootstrap: str) -> SettingsFactory:
         return Settings(**given)
 
     return make
+
+
+@pytest_asyncio.fixture
+async def new_world(
+    settings_for: SettingsFactory, topic: TopicFactory, database: str, producer: AIOKafkaProducer
+) -> AsyncIterator[NewWorld]:
+    """`await new_world(partitions=3, clock="broker")`: a topic and a schema that counts it."""
+    connection = await superuser(database)
+    await migrate.up(connection)
+
+    async def make(*, partitions: int = 3, clock: str = "broker", **settings: Any) -> World:
+        configs = {} if clock == "record" else APPEND_TIME
+        name = await topic(partitions=partitions, configs={**configs, "retention.ms": "-1"})
+        contract = TopicContract(name=name, partitions=partitions, clock=clock, retention_ms=-1)
+        await stored_topic.apply(connection, contract, dict.fromkeys(range(partitions), 0))
+        await apply_meters(connection)
+        given = settings_for(
+            name, **{"postgres_dsn": database, "postgres_role": "metering_worker", **settings}
+        )
+        return World(given, connection, producer)
+
+    yield make
+    connection.terminate()
 
 
 @pytest_asyncio.fixture

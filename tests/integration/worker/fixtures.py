@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
+from integration.worker.world import World
+
 from metering.settings import Settings
 
 SettingsFactory = Callable[..., Settings]
@@ -9,3 +11,6 @@ SettingsFactory = Callable[..., Settings]
 
 ProduceUndecodable = Callable[[str, int], Awaitable[None]]
 """`await produce_undecodable(topic, partition)`."""
+
+NewWorld = Callable[..., Awaitable[World]]
+"""`await new_world(partitions=3, clock="broker", flush_records=10)`."""
