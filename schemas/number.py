@@ -73,6 +73,8 @@ def _power(exponent: str) -> int:
 
 def plain_text(number: int | Decimal) -> str:
     """The number's one plain form: no exponent, no zeros at the end, no sign on zero."""
+    if isinstance(number, int):
+        return str(number)  # format() would take it for a float
     text = format(number, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
