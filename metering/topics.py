@@ -22,12 +22,13 @@ from metering.database import database
 from metering.errors import InputRefusedError, StoppedError, UnreachableError, unreadable
 from metering.settings import Settings
 from schemas.codes import SENTENCES, Code
-from schemas.topic import TopicContract, TopicError, load_topic
+from schemas.topic import UNLIMITED, TopicContract, TopicError, load_topic
 
 TOPIC_MISSING: Final = "topic_missing"
 TOPIC_NOT_APPLIED: Final = "topic_not_applied"
 CONFIG_DIFFERS: Final = "config_differs"
 REPLICATION_DIFFERS: Final = "replication_differs"
+CLOCK_CONFIG: Final = "message.timestamp.type"
 
 
 class Difference(NamedTuple):
@@ -153,12 +154,15 @@ def broker_differences(contract: TopicContract, topic: BrokerTopic | None) -> li
         )
     for name, wanted in contract.configs().items():
         if topic.configs.get(name) != wanted:
-            is_clock = name == "message.timestamp.type" and contract.clock == "broker"
-            code = Code.CREATE_TIME_TOPIC if is_clock else CONFIG_DIFFERS
+            code = _clock_code(contract) if name == CLOCK_CONFIG else CONFIG_DIFFERS
             found.append(
                 Difference(code, f"config {name}", topic.configs.get(name, "unset"), wanted, applicable=True)
             )
     return found
+
+
+def _clock_code(contract: TopicContract) -> Code:
+    return Code.CREATE_TIME_TOPIC if contract.clock == "broker" else Code.TOPIC_MISMATCH
 
 
 async def _database_differences(settings: Settings, contract: TopicContract) -> list[Difference]:
@@ -194,6 +198,7 @@ def _of_rules(contract: TopicContract, rules: TopicRules) -> TopicContract:
         update={
             "partitions": rules.partitions,
             "clock": rules.clock,
+            "retention_ms": contract.retention_ms if rules.clock == "broker" else UNLIMITED,
             "partitioner": rules.partitioner,
             "acceptance_window_s": rules.acceptance_window_us // 1_000_000,
             "skew_s": rules.skew_us // 1_000_000,

@@ -66,10 +66,8 @@ async def newest(
 ) -> list[Refusal]:
     """What was refused last, without payloads; any role may read this."""
     codes = [code] if code else [one.value for one in Code]
-    return [
-        _refusal(row)
-        for row in await connection.fetch(STATEMENTS["newest_quarantined"], codes, subject, limit)
-    ]
+    rows = await connection.fetch(STATEMENTS["newest_quarantined"], codes, subject, limit)
+    return [_refusal(row) for row in rows]
 
 
 async def of_record(connection: Connection, partition: int, offset: int) -> list[Kept]:

@@ -149,7 +149,8 @@ def _show(found: Plan, *, as_json: bool, head: int | None = None) -> None:
     for change in found.changes:
         sign, style = _SIGNS[change.kind]
         console.print(Text(f"{sign} {change.meter} ({change.kind}{_since(change)})", style))
-        for field, before, after in change.differences:
+        differences = () if change.kind is ChangeKind.RETIRED else change.differences
+        for field, before, after in differences:
             was = "" if change.kind is ChangeKind.NEW else f"{_plain(before)} → "
             console.print(Text(f"    {field}: {was}{_plain(after)}", style), soft_wrap=True)
     if head is not None:

@@ -33,7 +33,8 @@ def skip(
 ) -> None:
     """Give up the records up to an offset as `lost`; counting goes on behind them after the next claim.
 
-    For records that cannot be fetched (`undecodable_record`, `offset_out_of_range`). Restart the workers after it.
+    For records that cannot be fetched (`undecodable_record`, `offset_out_of_range`). Restart the workers
+    after it.
     """
     first = asyncio.run(_skip(load_settings(), partition, from_, to, reason, decided_by(who)))
     if as_json:
@@ -61,9 +62,7 @@ def cap(
     if as_json:
         print_json({"partition": partition, "offset": offset, "time": time})
     else:
-        say(
-            f"Partition {partition}: the record at {offset} counts as appended at {time}. Restart the workers."
-        )
+        say(f"Partition {partition}: record {offset} counts as appended at {time}. Restart the workers.")
 
 
 async def _skip(settings: Settings, partition: int, first: int | None, to: int, reason: str, who: str) -> int:
@@ -78,7 +77,7 @@ async def _skip(settings: Settings, partition: int, first: int | None, to: int, 
         if first != stands[partition]:
             raise StoppedError(
                 "partition_elsewhere",
-                f"Partition {partition} stands at {stands[partition]}, not at {first}: look again before skipping.",
+                f"Partition {partition} stands at {stands[partition]}, not at {first}: look again.",
             )
         if to <= first:
             raise UsageError("usage", f"--to {to} is not behind {first}, where partition {partition} stands.")

@@ -1,12 +1,13 @@
 """`metering quarantine`: what was refused, and why."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.text import Text
 
-from aggregator.store import migrate
+from aggregator.store import load, migrate
 from aggregator.store import quarantine as store
 from aggregator.store.quarantine import Kept, Refusal
 from metering.cli.output import Json, print_json, print_table, say, stdout_console, time_text
@@ -29,14 +30,14 @@ def list_(
     """Show what was refused, the newest first, and how much there is of each code."""
     if code is not None and code not in set(Code):
         raise UsageError("unknown_code", f"There is no code {code}: `docs/runbook.md` lists them.")
-    counts, refusals = asyncio.run(_list(load_settings(), code, subject, limit))
+    counts, refusals, meters = asyncio.run(_list(load_settings(), code, subject, limit))
     if as_json:
         print_json(*(_document(one) for one in refusals))
         return
     print_table(
         "Quarantine",
-        ["Partition", "Offset", "Code", "Meter version", "Subject", "Source", "Id", "Refused", "Detail"],
-        (_row(one) for one in refusals),
+        ["Partition", "Offset", "Code", "Meter", "Subject", "Source", "Id", "Refused", "Detail"],
+        (_row(one, meters) for one in refusals),
     )
     for name, count in counts.items():
         say(f"{count:,} {name}: {SENTENCES[Code(name)]}")
@@ -59,11 +60,13 @@ def show(partition: int, offset: int, *, as_json: Json = False) -> None:
 
 async def _list(
     settings: Settings, code: str | None, subject: str | None, limit: int
-) -> tuple[dict[str, int], list[Refusal]]:
+) -> tuple[dict[str, int], list[Refusal], dict[int | None, str]]:
     async with database(settings) as connection:
         await migrate.require_migrated(connection)
+        counts = await store.counts(connection)
         refusals = await store.newest(connection, limit, code=code, subject=subject)
-        return await store.counts(connection), refusals
+        versions = (await load.catalog(connection)).versions
+    return counts, refusals, {one.meter_version_id: f"{one.meter} v{one.version}" for one in versions}
 
 
 async def _show(settings: Settings, partition: int, offset: int) -> list[Kept]:
@@ -72,12 +75,12 @@ async def _show(settings: Settings, partition: int, offset: int) -> list[Kept]:
         return await store.of_record(connection, partition, offset)
 
 
-def _row(one: Refusal) -> tuple[object, ...]:
+def _row(one: Refusal, meters: Mapping[int | None, str]) -> tuple[object, ...]:
     return (
         one.partition,
         one.offset,
         one.code,
-        one.meter_version_id,
+        meters.get(one.meter_version_id),
         one.subject,
         one.source,
         one.id,

@@ -13,7 +13,10 @@ WITH version AS (
         AS v (meter_version_id, aggregation, window_length, places)
 ),
 chosen AS (
-    SELECT s.series_id, v.aggregation, v.window_length, s.subject, s.is_other, g.groups
+    SELECT
+        s.series_id, v.aggregation, v.window_length, s.subject,
+        s.is_other AND jsonb_array_length(v.places) > 0 AS is_other, -- no groups asked for: nothing to be other than
+        g.groups
     FROM version AS v
     JOIN series AS s ON s.meter_version_id = v.meter_version_id
     CROSS JOIN LATERAL (
