@@ -3,7 +3,8 @@
 SELECT set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
 -- Makes the partitions of one table that rows of these instants need. A new table is made and then attached: that
--- takes no lock that flushes would wait for. The advisory lock lets one caller at a time make them.
+-- takes no lock that flushes would wait for. One caller at a time makes them; the lock also shows the others' work,
+-- which an advisory lock would not.
 CREATE FUNCTION ensure_partitions(kind text, instants timestamptz[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
@@ -24,7 +25,7 @@ BEGIN
     LOOP
         name := kind || to_char(first, CASE unit WHEN 'day' THEN '_YYYYMMDD' ELSE '_YYYYMM' END);
         CONTINUE WHEN to_regclass(name) IS NOT NULL;
-        PERFORM pg_advisory_xact_lock(hashtextextended('time partitions of ' || current_schema(), 0));
+        EXECUTE format('LOCK TABLE ONLY %I IN SHARE UPDATE EXCLUSIVE MODE', kind);
         CONTINUE WHEN to_regclass(name) IS NOT NULL;
         EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL) %s', name, kind, options);
         EXECUTE format(
