@@ -157,45 +157,44 @@ SENTENCES: Final[Mapping[Code, str]] = MappingProxyType(
         Code.EXPONENT_OUT_OF_RANGE: "A number has digits above 10^38 or below 10^-38: choose a unit in "
         "which it fits.",
         Code.BAD_REPAIR_HEADER: "The `metering-repair` header is not one that this system writes: publish "
-        "events without it, and repair refused ones with `metering quarantine repair`.",
+        "events without it.",
         Code.MISPLACED: "The record is not in its subject's partition: it is republished there by itself; "
         "key records by `subject` and use the topic's partitioner.",
-        Code.TOO_OLD: "The event's time is before the acceptance window: find out why it came so late, then "
-        "repair it with `metering quarantine repair`.",
-        Code.IN_FUTURE: "The event's time is ahead of the log's clock: correct the producer's clock, then "
-        "repair it with `metering quarantine repair`.",
+        Code.TOO_OLD: "The event's time is before the acceptance window, so nobody can tell whether it was "
+        "counted: find out why it came so late, correct the producer, and settle what is missing.",
+        Code.IN_FUTURE: "The event's time is ahead of the log's clock: correct the producer's clock, and "
+        "publish the event again with its true time.",
         Code.CONFLICT: "Another event with this source and id, but other content, was counted: give each "
-        "event its own id; if this one is usage too, use `metering quarantine repair` with a new id, a name "
-        "and a reason.",
-        Code.STORE_REJECTED: "The database refused a value of this event: report it, for the contract should "
-        "have refused it; after a fix use `metering quarantine repair`.",
+        "event an id of its own; if this one is usage too, publish it again under one.",
+        Code.STORE_REJECTED: "The database refused a value of this event: report it, for the contract "
+        "should have refused it first; the record is kept.",
         Code.REPAIR_REFUSED_TWICE: "The repaired record was refused again and stays refused: correct it at "
         "its source and publish it as a new event.",
-        Code.TOO_OLD_TO_REPAIR: "The event is older than the repair horizon: settle it outside, for example "
-        "with a credit.",
+        Code.TOO_OLD_TO_REPAIR: "The event is older than the repair horizon: settle it outside, for example"
+        " with a credit.",
         Code.VALUE_MISSING: "The meter's value path leads to nothing in this event: send the field, or "
-        "narrow the meter's filter; then repair it for this meter.",
+        "narrow the meter's filter.",
         Code.VALUE_NOT_NUMBER: "The meter's value is neither a number nor text of a number: send digits as "
-        "JSON writes them; then repair it for this meter.",
-        Code.VALUE_OUT_OF_RANGE: "The meter's value has more than 38 significant digits, or digits beyond "
-        "10^±38: choose another unit; then repair it for this meter.",
+        "JSON writes them.",
+        Code.VALUE_OUT_OF_RANGE: "The meter's value has more than 38 significant digits, or digits above "
+        "10^38 or below 10^-38: choose another unit.",
         Code.GROUP_NOT_SCALAR: "A group-by path leads to an object or an array: group by a text, a number, "
         "a boolean or null.",
         Code.GROUP_TOO_LONG: "A group-by value is longer than 256 characters: group by something shorter.",
-        Code.MEMBER_MISSING: "The unique meter's value path leads to nothing in this event: send the field, "
-        "or narrow the meter's filter.",
+        Code.MEMBER_MISSING: "The unique meter's value path leads to nothing in this event: send the field,"
+        " or narrow the meter's filter.",
         Code.MEMBER_NOT_SCALAR: "The unique meter's value is an object or an array: count a text, a number "
         "or a boolean.",
         Code.MEMBER_TOO_LONG: "The unique meter's value is longer than 256 characters: count something "
         "shorter.",
-        Code.PARTITION_COUNT_CHANGED: "The topic has another number of partitions than when it was applied: "
-        "subjects would move; hand over to a new topic and schema.",
-        Code.OFFSET_OUT_OF_RANGE: "The next offset is no longer in the log: usage was deleted before it was "
-        "counted; restore it from an archive, or skip it with `metering partition skip --reason`.",
-        Code.LOG_REPLACED: "The last counted record is no longer the one in the log: the topic was recreated "
-        "or truncated; hand over to a new schema, or restore the log.",
+        Code.PARTITION_COUNT_CHANGED: "The topic has another number of partitions than when it was applied:"
+        " subjects would move; hand over to a new topic and schema.",
+        Code.OFFSET_OUT_OF_RANGE: "The next offset is no longer in the log: usage was deleted before it was"
+        " counted; restore it from an archive, or skip it with `metering partition skip --reason`.",
+        Code.LOG_REPLACED: "The last counted record is no longer the one in the log: the topic was "
+        "recreated or truncated; hand over to a new schema, or restore the log.",
         Code.CLOCK_JUMP: "A record's timestamp is more than 5 minutes ahead of this worker's clock: check "
-        "both clocks; if the broker was wrong, record a cap for this offset.",
+        "both clocks; if the broker was wrong, record a cap for this offset with `metering partition cap`.",
         Code.CREATE_TIME_TOPIC: "The topic's timestamps are set by producers: set "
         "`message.timestamp.type=LogAppendTime`, or declare `clock: record` if only our tools write to it.",
         Code.CORRUPT_LEDGER: "The ledger has a gap, an overlap or sums that differ: run `metering doctor`, "
