@@ -143,5 +143,5 @@ def _run(command: list[str], variables: Mapping[str, str] | None = None) -> subp
 
 
 def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "it gave no reason."
+    lines = text.strip().splitlines() or ["it gave no reason"]
+    return lines[-1].rstrip(".") + "."
