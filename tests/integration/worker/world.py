@@ -5,10 +5,11 @@ import contextlib
 import json
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from http.client import HTTPConnection
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -164,5 +165,16 @@ async def superuser(dsn: str) -> Connection:
     return await connect(dsn, StoreOptions())
 
 
-def claimed_by(rows: Sequence[Mapping[str, Any]]) -> dict[int, str]:
-    return {row["partition"]: row["owner"] for row in rows}
+async def asked(port: int, path: str) -> tuple[int, Any]:
+    """What the admin server says: status and JSON."""
+
+    def ask() -> tuple[int, Any]:
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(ask)

@@ -1,0 +1,286 @@
+"""The database answers late, wrongly, twice or not at all, and every event is counted once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+import structlog
+from integration.worker.fixtures import NewWorld
+from integration.worker.world import asked, usages
+from structlog.typing import EventDict
+from support.postgres_wire import (
+    CommitFault,
+    HoldCommit,
+    LoseCommitReply,
+    SwallowCommit,
+    asks_to_commit,
+    dsn_through,
+    postgres_proxy,
+)
+from support.proxy import Link, Proxy, Rule
+
+from metering.dev.conditions import until
+from metering.dev.ports import free_ports
+from metering.worker import folder
+from schemas.codes import Code
+
+QUICK = {"statement_timeout_s": 1.0, "lock_timeout_s": 0.5}
+
+
+class OnFlushes(Rule):
+    """A rule for connections that flush; others have commits of their own."""
+
+    def __init__(self, fault: Rule) -> None:
+        self.fault = fault
+        self._flushing: set[Link] = set()
+
+    async def from_client(self, piece: bytes, link: Link) -> None:
+        if b"BEGIN ISOLATION LEVEL READ COMMITTED" in piece:
+            self._flushing.add(link)
+        await (self.fault if link in self._flushing else super()).from_client(piece, link)
+
+    async def from_server(self, piece: bytes, link: Link) -> None:
+        await (self.fault if link in self._flushing else super()).from_server(piece, link)
+
+
+class HoldThenLoseCommit(HoldCommit):
+    """The COMMIT is under way until `release`, and then never arrives: the server rolls back."""
+
+    async def from_client(self, piece: bytes, link: Link) -> None:
+        if asks_to_commit(piece) and not self.happened.is_set():
+            self.happened.set()
+            await self._released.wait()
+            link.cut()
+        else:
+            link.server.write(piece)
+
+
+@pytest_asyncio.fixture
+async def proxy(database: str) -> AsyncIterator[Proxy]:
+    running = postgres_proxy(database)
+    await running.listen()
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+def logged() -> AsyncIterator[list[EventDict]]:
+    with structlog.testing.capture_logs() as events:
+        yield events
+
+
+@pytest.fixture
+def folded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many records each fold had, in order."""
+    original, counts = folder.fold_stretches, list[int]()
+
+    def noting(jobs: Any, *rest: Any) -> Any:
+        counts.extend(len(stretch.records) for stretch, _ in jobs)
+        return original(jobs, *rest)
+
+    monkeypatch.setattr(folder, "fold_stretches", noting)
+    return counts
+
+
+async def becomes(condition: Callable[[], Any]) -> None:
+    async def holds() -> bool:
+        return bool(condition())
+
+    assert await until(holds, deadline_s=60)
+
+
+async def waits_for_a_lock(dsn: str) -> None:
+    """Wait until a transaction waits for a row of another."""
+    looking = await asyncpg.connect(dsn)
+
+    async def waits() -> bool:
+        return bool(await looking.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    assert await until(waits, deadline_s=60)
+    await looking.close()
+
+
+def events(logged: list[EventDict], name: str) -> list[EventDict]:
+    return [event for event in logged if event["event"] == name]
+
+
+@pytest.mark.parametrize(
+    ("fault", "resolution"),
+    [
+        (LoseCommitReply(skip=1), "committed"),
+        (LoseCommitReply(skip=1, then="silence"), "committed"),
+        (SwallowCommit(skip=1), "retry"),
+    ],
+    ids=["reply lost", "reply never comes", "commit lost"],
+)
+async def test_a_commit_in_doubt_is_asked_about(
+    new_world: NewWorld,
+    proxy: Proxy,
+    database: str,
+    logged: list[EventDict],
+    fault: CommitFault,
+    resolution: str,
+) -> None:
+    world = await new_world(**QUICK)
+    proxy.rule = OnFlushes(fault)
+    async with world.worker(postgres_dsn=dsn_through(proxy, database)):
+        for _ in range(3):
+            await world.publish(usages(60))
+            await world.counts(len(world.published))
+    assert fault.happened.is_set()
+    assert [event["resolution"] for event in events(logged, "unknown_outcome_resolved")] == [resolution]
+    await world.is_exact()
+
+
+async def test_a_commit_under_way_is_waited_for(
+    new_world: NewWorld, proxy: Proxy, database: str, logged: list[EventDict]
+) -> None:
+    world = await new_world(**QUICK)
+    fault = HoldCommit()
+    proxy.rule = OnFlushes(fault)
+    async with world.worker(postgres_dsn=dsn_through(proxy, database)):
+        await world.publish(usages(60))
+        # The client gives up, asks, and finds the rows locked: it can neither say yes nor no.
+        await becomes(lambda: [e for e in events(logged, "server_away") if e["work"] == "resolve"])
+        assert not events(logged, "unknown_outcome_resolved")
+        fault.release()
+        await world.publish(usages(60))
+        await world.counts(120)
+    assert [event["resolution"] for event in events(logged, "unknown_outcome_resolved")] == ["committed"]
+    await world.is_exact()
+
+
+async def test_a_commit_in_doubt_may_turn_out_to_be_fenced(
+    new_world: NewWorld, proxy: Proxy, database: str, logged: list[EventDict]
+) -> None:
+    world = await new_world()
+    fault = HoldThenLoseCommit()
+    proxy.rule = OnFlushes(fault)
+    async with world.worker(postgres_dsn=dsn_through(proxy, database)):
+        await world.publish(usages(60))
+        await asyncio.wait_for(fault.happened.wait(), 60)
+        # Another owner stands in line for the rows: it has them before the worker can ask.
+        claim = asyncio.create_task(world.database.execute("UPDATE ingest_partition SET epoch = epoch + 1"))
+        await waits_for_a_lock(database)
+        fault.release()
+        await claim
+        await world.counts(60)
+    assert [event["resolution"] for event in events(logged, "unknown_outcome_resolved")] == ["fenced"]
+    assert len(events(logged, "fenced")) == 1
+    await world.is_exact()
+
+
+async def test_a_fenced_worker_changes_nothing_and_joins_anew(
+    new_world: NewWorld, logged: list[EventDict]
+) -> None:
+    world = await new_world()
+    await world.publish(usages(60))
+    async with world.worker():
+        await world.counts(60)
+        await world.database.execute(
+            "UPDATE ingest_partition SET epoch = epoch + 1, owner = 'another' WHERE partition = 1"
+        )
+        before = await world.rows("SELECT * FROM ingest_partition WHERE partition = 1")
+        await world.publish(usages(60))
+        await becomes(lambda: events(logged, "fenced"))
+        assert events(logged, "fenced")[0]["partitions"] == [1]
+        await world.counts(120)
+    (first, *_, last) = events(logged, "partitions_claimed")
+    assert last["epochs"][1] == before[0]["epoch"] + 1
+    assert first["epochs"][1] == before[0]["epoch"] - 1
+    await world.is_exact()
+
+
+async def test_the_next_batch_is_folded_while_one_is_flushed(
+    new_world: NewWorld, proxy: Proxy, database: str, folded: list[int]
+) -> None:
+    world = await new_world(partitions=1)
+    fault = HoldCommit()
+    proxy.rule = OnFlushes(fault)
+    async with world.worker(postgres_dsn=dsn_through(proxy, database)):
+        first = usages(40)
+        await world.publish(first)
+        await asyncio.wait_for(fault.happened.wait(), 60)
+        seen = sum(folded)
+        await world.publish([*usages(30), *first])  # copies of what is in flight, not of what is stored
+        await becomes(lambda: sum(folded) > seen)
+        assert await world.outcomes() == {}, "nothing is committed yet"
+        fault.release()
+        await world.counts(110)
+    await world.is_exact()
+    assert (await world.outcomes())["duplicate"] == 40
+
+
+async def test_values_that_the_database_refuses_are_found_and_kept(new_world: NewWorld) -> None:
+    world = await new_world()
+    await world.database.execute(
+        """
+        CREATE FUNCTION refuse_bad() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF NEW.subject LIKE 'bad%' THEN
+                RAISE EXCEPTION 'untranslatable' USING ERRCODE = '22P05';
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER refuse_bad BEFORE INSERT ON series FOR EACH ROW EXECUTE FUNCTION refuse_bad();
+        """
+    )
+    good = usages(100)
+    bad = [type(event)(f"bad-{number}", 1) for number, event in enumerate(good[:3])]
+    mixed = [*good[:20], bad[0], *good[20:60], bad[1], bad[2], *good[60:]]
+    await world.publish(mixed)
+    for event in bad:
+        del world.published[event.id]
+    assert await world.catch_up() == 0
+    kept = await world.rows("SELECT code, subject FROM quarantine ORDER BY subject")
+    assert [(row["code"], row["subject"]) for row in kept] == [
+        (Code.STORE_REJECTED, f"bad-{number}") for number in range(3)
+    ]
+    await world.is_exact()
+
+
+async def test_a_database_that_is_away_is_waited_for_and_said_so(
+    new_world: NewWorld, proxy: Proxy, database: str, logged: list[EventDict]
+) -> None:
+    port = free_ports(1)[0]
+    world = await new_world(**QUICK, admin_port=port)
+    async with world.worker(postgres_dsn=dsn_through(proxy, database)):
+        await world.publish(usages(60))
+        await world.counts(60)
+        assert await asked(port, "/readyz") == (200, {"ready": True, "reasons": {}})
+        proxy.refuse()
+        proxy.cut()
+        await world.publish(usages(60))
+        await becomes(lambda: events(logged, "server_away"))
+        status, said = await asked(port, "/readyz")
+        assert (status, set(said["reasons"])) == (503, {"database"})
+        assert await asked(port, "/healthz") == (200, {"alive": True})
+        await proxy.listen()
+        await world.counts(120)
+    await world.is_exact()
+
+
+async def test_a_worker_leaves_a_frozen_database_behind(
+    new_world: NewWorld, proxy: Proxy, database: str, logged: list[EventDict], folded: list[int]
+) -> None:
+    world = await new_world(drain_deadline_s=0.5)
+    async with world.worker(postgres_dsn=dsn_through(proxy, database)) as worker:
+        await world.publish(usages(60))
+        await world.counts(60)
+        proxy.freeze()
+        await world.publish(usages(60))
+        await becomes(lambda: sum(folded) == 120)
+        assert await worker.stop() == 0
+    assert events(logged, "drain_deadline_passed")
+    proxy.thaw()
+    assert await world.catch_up() == 0
+    await world.is_exact()
+
+
+async def test_a_worker_that_cannot_begin_says_what_is_missing(new_world: NewWorld) -> None:
+    world = await new_world()
+    with pytest.raises(Exception, match="metering migrate"):
+        await world.catch_up(postgres_schema="elsewhere", postgres_role=None)
