@@ -85,7 +85,7 @@ class _Run:
         return self._end(Exit.REFUSED if self.refused else Exit.OK)
 
     async def _publish(self, publisher: Publisher, tracer: Tracer) -> None:
-        with self._progress() as progress, tracer.start_as_current_span(f"publish {self.settings.topic}"):
+        with self._progress() as progress, tracer.start_as_current_span("publish"):
             task = progress.add_task("Publishing", total=self.size_bytes)
             await publish_lines(
                 publisher,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aggregator.batch import Outcomes
+from schemas.codes import Code
 
 UNLISTED: Final = "unlisted"
 """What a label says when the code gave a value that its label does not list: a bug, but a bounded one."""
@@ -61,7 +62,9 @@ RECORDS: Final = (0, 1, 10, 100, 1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 
 BYTES: Final = tuple(float(4**power) for power in range(5, 15))  # 1 KiB to 256 MiB
 
 PARTITION: Final = Label("partition", "Kafka partition of the usage topic", re.compile(r"\d{1,6}"))
-CODE: Final = Label("code", "stable code of the refusal or stop", re.compile(r"[a-z][a-z0-9_]{0,63}"))
+CODE: Final = Label(
+    "code", "stable code of the refusal or stop: [the runbook](runbook.md)", tuple(one.value for one in Code)
+)
 OUTCOME: Final = Label("outcome", "what became of the record", Outcomes._fields)
 METER_OUTCOME: Final = Label(
     "outcome",
