@@ -25,6 +25,7 @@ from aggregator.catalog import Catalog, compile_catalog
 from aggregator.fold import fold
 from aggregator.reading import read
 from aggregator.state import Claimed, PartitionState, TopicRules, opened, settled
+from metering.worker.run import GC_THRESHOLDS
 from schemas.catalog import load_catalog
 from schemas.partitioner import murmur2_partition
 
@@ -181,10 +182,11 @@ def main(*, flushes: int = 8, records: int = 100_000) -> None:
     log, meters = Log(), catalog()
     states = [opened(RULES, Claimed(p, 0, None, None, None), b"", {}) for p in range(RULES.partitions)]
     measured: dict[str, list[float]] = defaultdict(list)
+    gc.set_threshold(*GC_THRESHOLDS)
+    gc.collect()
+    gc.freeze()
     for flush in range(WARM_UP_FLUSHES + flushes):
         stretches = log.stretches(records)
-        gc.collect()
-        gc.freeze()
         stopwatch.spent_s.clear()
         began_s = time.thread_time()
         accepted = run_flush(stretches, states, meters)

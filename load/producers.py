@@ -69,6 +69,7 @@ def _write(share: Share) -> Totals:
             "linger.ms": 20,
             "batch.size": 262_144,
             "queue.buffering.max.messages": 200_000,
+            "log_level": 3,  # errors; a broker that is still loading is none
         }
     )
     workload = Workload((share.seed, share.process))

@@ -1,0 +1,192 @@
+"""One run of the real worker over a whole topic into an empty database, measured and checked."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+from collector import Collector, collecting
+from commands import Environment, Worker, run, settings, worker
+from servers import CpuSeconds, Servers, cpu_seconds, new_database
+from workload import CATALOG, REQUESTS_METER, TOKENS_METER, Totals
+
+MILLION: Final = 1_000_000
+
+_WAL: Final = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn AS bytes, wal_fpi FROM pg_stat_wal"
+_OUTCOMES: Final = """
+    SELECT sum(accepted)::bigint AS accepted, sum(next_offset - first_offset)::bigint AS records
+    FROM metering.batch
+"""
+
+
+class WrongTotalsError(Exception):
+    """What was counted is not what was sent: no figure of such a run is worth anything."""
+
+
+class Wal(NamedTuple):
+    """The write-ahead log so far; the bytes include the full images of pages."""
+
+    bytes: int
+    full_page_images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one run has taken.
+
+    `seconds` and the worker's CPU seconds are from the claim of the partitions, which is before the first
+    fetch, to the commit of the last flush: starting an interpreter is no throughput.
+    """
+
+    records: int
+    seconds: float
+    worker_cpu_seconds: float
+    servers_cpu_seconds: CpuSeconds
+    wal: Wal
+    flushes: int
+    statements_per_flush: float
+    flush_s: float  # mean
+    rss_bytes_by_million: list[float]  # mean while the first, the second, … million was counted
+
+    @property
+    def events_per_s(self) -> float:
+        """Throughput."""
+        return self.records / self.seconds
+
+    @property
+    def wal_bytes_per_event(self) -> float:
+        """Full-page images included."""
+        return self.wal.bytes / self.records
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where runs take place: the servers, and one topic with its contract."""
+
+    servers: Servers
+    home: Path
+    topic: str
+    partitions: int
+
+    def settings(self, **more: str) -> Environment:
+        """The settings that all processes share, and more."""
+        contract = self.home / f"{self.topic}.yaml"
+        contract.write_text(f"{{name: {self.topic}, partitions: {self.partitions}}}\n")
+        return settings(
+            kafka_bootstrap_servers=self.servers.kafka.address,
+            topic=self.topic,
+            topic_file=str(contract),
+            log_format="json",
+            **more,
+        )
+
+    async def prepared(self, database: str) -> Environment:
+        """Make the topic if it is not there, and an empty database that counts it; its worker's settings."""
+        dsn = await new_database(self.servers.postgres, database)
+        environment = self.settings(postgres_dsn=dsn, consumer_group=database)
+        catalog = self.home / "catalog.yaml"
+        catalog.write_text(CATALOG)
+        run(environment, "migrate")
+        run(environment, "topics", "apply")
+        run(environment, "catalog", "apply", str(catalog))
+        return environment
+
+
+async def count(site: Site, database: str, expected: Totals) -> Counted:
+    """Count the whole topic with one worker, and see that nothing is missing and nothing is too much.
+
+    Raises:
+        WrongTotalsError: the totals are not those expected.
+    """
+    environment = await site.prepared(database)
+    connection = await asyncpg.connect(environment["METERING_POSTGRES_DSN"])
+    try:
+        await connection.execute("CHECKPOINT")
+        wal, cpu = await _wal(connection), cpu_seconds(site.servers)
+        with collecting() as collector:
+            told = {**environment, "METERING_OTLP_ENDPOINT": collector.url}
+            with worker(told, site.home, "--until-caught-up") as counting:
+                counting.succeeded()
+        counted = _counted(
+            counting, collector, cpu_seconds(site.servers).since(cpu), _since(await _wal(connection), wal)
+        )
+        outcomes = dict(await connection.fetchrow(_OUTCOMES) or {})
+    finally:
+        await connection.close()
+    if outcomes != {"accepted": expected.events, "records": expected.events}:
+        raise WrongTotalsError(f"{expected.events} events were sent, and counted are {outcomes}")
+    check_totals(environment, expected)
+    run(environment, "doctor")
+    return counted
+
+
+def check_totals(environment: Environment, expected: Totals) -> None:
+    """Compare every total with what the producers have sent.
+
+    Raises:
+        WrongTotalsError: they differ.
+    """
+    tokens = {
+        (line["subject"], line["group"]["model"]): int(line["value"])
+        for line in _totals(environment, "--meter", TOKENS_METER, "--group-by", "model")
+    }
+    requests = {
+        line["subject"]: int(line["value"]) for line in _totals(environment, "--meter", REQUESTS_METER)
+    }
+    for found, sent in ((tokens, expected.tokens_by_series()), (requests, expected.requests_by_subject())):
+        if found != sent:
+            missing = Counter(sent)
+            missing.subtract(found)
+            wrong = {key: difference for key, difference in missing.items() if difference}
+            raise WrongTotalsError(
+                f"sent less counted, of {len(wrong)} totals: {dict(list(wrong.items())[:9])}"
+            )
+
+
+def _totals(environment: Environment, *arguments: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in run(environment, "totals", *arguments, "--json").splitlines()]
+
+
+def _counted(counting: Worker, collector: Collector, cpu: CpuSeconds, wal: Wal) -> Counted:
+    flushed = counting.events("flushed")
+    (claimed,) = counting.events("partitions_claimed")
+    began_s, ended_s = claimed["at_s"], flushed[-1]["at_s"]
+    first, last = counting.sample_at(began_s), counting.sample_at(ended_s)
+    statements = collector.distribution("metering.flush.statements")
+    return Counted(
+        records=sum(flush["records"] for flush in flushed),
+        seconds=ended_s - began_s,
+        worker_cpu_seconds=last.cpu_seconds - first.cpu_seconds,
+        servers_cpu_seconds=cpu,
+        wal=wal,
+        flushes=len(flushed),
+        statements_per_flush=statements.mean,
+        flush_s=collector.distribution("metering.flush.duration").mean,
+        rss_bytes_by_million=_rss_by_million(counting, flushed),
+    )
+
+
+def _rss_by_million(counting: Worker, flushed: list[dict[str, Any]]) -> list[float]:
+    by_million: dict[int, list[int]] = {}
+    counted, flush = 0, 0
+    for sample in counting.samples:
+        while flush < len(flushed) and flushed[flush]["at_s"] <= sample.at_s:
+            counted += flushed[flush]["records"]
+            flush += 1
+        if 0 < flush < len(flushed):
+            by_million.setdefault(counted // MILLION, []).append(sample.rss_bytes)
+    return [fmean(by_million[million]) for million in sorted(by_million)]
+
+
+async def _wal(connection: "asyncpg.Connection[asyncpg.Record]") -> Wal:
+    row = await connection.fetchrow(_WAL)
+    if row is None:
+        raise RuntimeError("pg_stat_wal has no row")
+    return Wal(int(row["bytes"]), row["wal_fpi"])
+
+
+def _since(now: Wal, earlier: Wal) -> Wal:
+    return Wal(now.bytes - earlier.bytes, now.full_page_images - earlier.full_page_images)
