@@ -16,7 +16,9 @@ from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, Vali
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
+from schemas.codes import Refused
 from schemas.number import NumberRefused, exact_number
+from schemas.text import storable
 
 Path: TypeAlias = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -160,7 +162,7 @@ def validate(document: Document, model: type[Model], known_keys: Sequence[str]) 
         return model.model_validate(document.content)
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
-        problems = [document.problem(error["loc"], *_explain(error, known_keys)) for error in errors]
+        problems = [document.problem(_path(error), *_explain(error, known_keys)) for error in errors]
         raise DocumentError(document.name, problems) from None
 
 
@@ -190,6 +192,11 @@ class _Reading:
             return "this alias leads back into itself: write it out"
         if len(self.places) > _MAX_PARTS:
             return f"the document has more than {_MAX_PARTS} values: use fewer aliases"
+        if isinstance(node, yaml.ScalarNode):
+            try:
+                storable(node.value)
+            except Refused:
+                return "remove U+0000 and half surrogate pairs: they cannot be stored"
         return None
 
     def _content(self, node: yaml.Node, path: Path) -> object:
@@ -202,8 +209,9 @@ class _Reading:
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
         mapping: dict[str, object] = {}
         for key, item in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                self._unsupported(key, path, "a key is a plain text")
+            obstacle = self._obstacle(key) if isinstance(key, yaml.ScalarNode) else "write a plain key"
+            if obstacle is not None:
+                self._unsupported(key, path, obstacle)
                 continue
             name = str(key.value)
             if name in mapping:
@@ -242,6 +250,11 @@ def _place(node: yaml.Node) -> Place:
 
 def _dotted(path: Path) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def _path(error: ErrorDetails) -> Path:
+    """Where pydantic found it; a wrong key is at its own place, not at a part of it."""
+    return tuple(part for part in error["loc"] if part != "[key]")
 
 
 def _explain(error: ErrorDetails, known_keys: Sequence[str]) -> tuple[DocumentCode, str]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from schemas.authority import EventRefused, judge
+from schemas.authority import EventRefused, judge, readable_attributes
 from schemas.binding import ContentMode, Headers, content_mode, is_plainly_structured
 from schemas.codes import Code, Refused
 from schemas.control import RESERVED_PREFIX, TICK_TYPE
@@ -19,7 +19,6 @@ from schemas.event import (
     MAX_SUBJECT_CHARACTERS,
     MAX_TYPE_CHARACTERS,
     MAX_VALUE_BYTES,
-    readable_attributes,
 )
 from schemas.instant import quick_time_us
 from schemas.json_text import MAX_NESTING
