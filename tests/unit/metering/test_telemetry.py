@@ -1,12 +1,15 @@
 """Telemetry: what is emitted is in the catalogue, spans tell a batch's story, a dead collector is left."""
 
+import gzip
 import io
 import json
 import logging
 import socket
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pytest
 import structlog
@@ -182,15 +185,52 @@ def test_without_an_endpoint_nothing_is_traced_and_nothing_starts() -> None:
     telemetry.close()
 
 
-def test_a_collector_that_hangs_is_left_behind_in_time() -> None:
+def test_a_collector_that_hangs_is_left_behind_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metering.telemetry.setup.EXPORT_TIMEOUT_S", 1)
+    before = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as collector:  # accepts, never answers
         endpoint = f"http://127.0.0.1:{collector.getsockname()[1]}"
         telemetry = start_telemetry(Settings(otlp_endpoint=endpoint))
         telemetry.instruments.add(catalogue.TICKS)
         BatchTrace.start(telemetry.tracer, "t", 0).end()
-        telemetry.close(timeout_s=0.2)  # returns: with a join without limit this test would hang
+        telemetry.close(timeout_s=0.1)
+        left = set(threading.enumerate()) - before
+        assert left, "closing waited for the collector"
         connection, _ = collector.accept()  # it did try
         connection.close()
+        for thread in left:
+            thread.join()
+
+
+class Collector(BaseHTTPRequestHandler):
+    received: ClassVar[dict[str, bytes]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        is_zipped = self.headers.get("content-encoding") == "gzip"
+        self.received[self.path] = gzip.decompress(body) if is_zipped else body
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_with_an_endpoint_metrics_and_spans_arrive_with_who_sent_them() -> None:
+    Collector.received = {}
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}/"
+        telemetry = start_telemetry(Settings(otlp_endpoint=endpoint, instance="worker-7"))
+        telemetry.instruments.add(catalogue.TICKS)
+        BatchTrace.start(telemetry.tracer, "usage.events", 0).end()
+        telemetry.close(timeout_s=30)
+        server.shutdown()
+    assert set(Collector.received) == {"/v1/metrics", "/v1/traces"}
+    for body in Collector.received.values():
+        for text in (b"service.name", b"metering", b"service.version", b"service.instance.id", b"worker-7"):
+            assert text in body
+    assert b"metering.ticks" in Collector.received["/v1/metrics"]
+    assert b"process usage.events" in Collector.received["/v1/traces"]
 
 
 @pytest.fixture
