@@ -13,14 +13,14 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from aggregator.state import TopicRules
+from aggregator.state import PartitionState, TopicRules
 from metering.worker.backlog import Backlog, Stretch
-from metering.worker.log_reader import LogReader
+from metering.worker.log_reader import Bounds, LogReader, UnreadableRecordError
 from metering.worker.owned import Owned
 from metering.worker.patience import Patience
-from metering.worker.stops import PartitionStopped, Stop
+from metering.worker.stops import Stop, topic_error
 from metering.worker.topic_watch import LogView, TopicWatch
-from metering.worker.verification import log_fault, offset_to_compare, topic_fault
+from metering.worker.verification import Fault, log_fault, offset_to_compare, topic_fault
 from schemas.codes import Code
 
 log = structlog.get_logger(__name__)
@@ -47,17 +47,15 @@ class Topic:
         """What the brokers say now, after waiting for one that says anything.
 
         Raises:
-            PartitionStopped: the topic is gone, is another one, or has another number of partitions.
+            StoppedError: the topic is gone, is another one, or has another number of partitions.
         """
-        any_partition = min(partitions)
         try:
             view = await self.brokers.until_done("look", lambda: self._watch.look(partitions))
         except UnknownTopicOrPartitionError as error:
-            seen = "the topic is gone"
-            raise PartitionStopped(Stop(Code.LOG_REPLACED, any_partition, 0, seen)) from error
+            raise topic_error(Code.LOG_REPLACED, "The topic is gone") from error
         fault = topic_fault(self.rules, self._topic_id, view)
         if fault is not None:
-            raise PartitionStopped(Stop(fault.code, any_partition, 0, fault.seen))
+            raise topic_error(fault.code, f"The topic: {fault.seen}")
         return view
 
 
@@ -85,7 +83,7 @@ class Guard:
         """Check what is suspended, and look at the rest now and then, until cancelled.
 
         Raises:
-            PartitionStopped: the topic itself is at fault.
+            StoppedError: the topic itself is at fault.
         """
         while True:
             self._wanted.clear()
@@ -113,7 +111,7 @@ class Guard:
         What cannot be told now, for its partition has no leader, is kept for later.
 
         Raises:
-            PartitionStopped: the topic itself is at fault.
+            StoppedError: the topic itself is at fault.
         """
         view = await self._topic.look([stretch.partition for stretch in stretches])
         good = []
@@ -155,16 +153,21 @@ class Guard:
     async def _faults(self, suspended: Sequence[Owned]) -> dict[int, Stop]:
         states = {owned.partition: owned.committed for owned in suspended}
         bounds = await self._topic.reader.bounds(states)
-        compare = {n: offset_to_compare(state, bounds[n]) for n, state in states.items()}
-        found = await self._topic.reader.records_at(
-            {n: offset for n, offset in compare.items() if offset is not None}
-        )
-        faults = {n: log_fault(state, bounds[n], found.get(n)) for n, state in states.items()}
-        return {
-            n: Stop(fault.code, n, states[n].next_offset, fault.seen)
-            for n, fault in faults.items()
-            if fault is not None
-        }
+        faults = {}
+        for partition, state in states.items():
+            fault = await self._fault(state, bounds[partition])
+            if fault is not None:
+                faults[partition] = Stop(fault.code, partition, state.next_offset, fault.seen)
+        return faults
+
+    async def _fault(self, committed: PartitionState, bounds: Bounds) -> Fault | None:
+        offset, found = offset_to_compare(committed, bounds), None
+        if offset is not None:
+            try:
+                found = await self._topic.reader.record_at(committed.partition, offset)
+            except UnreadableRecordError as error:
+                return Fault(Code.UNDECODABLE_RECORD, f"the last counted record, at {offset}: {error}")
+        return log_fault(committed, bounds, found)
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):

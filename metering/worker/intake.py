@@ -14,16 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import (
-    CorruptRecordException,
-    KafkaError,
-    OffsetOutOfRangeError,
-    RecordTooLargeError,
-    UnsupportedCodecError,
-)
+from aiokafka.errors import OffsetOutOfRangeError
 
 from metering.settings import Settings
 from metering.worker.backlog import Backlog, Stretch
+from metering.worker.log_reader import may_be_undecodable
 from metering.worker.owned import Owned
 from metering.worker.stops import Stop
 from schemas.codes import Code
@@ -37,8 +32,6 @@ STEPPED_RECORDS: Final = 100_000
 
 QUIET_POLLS: Final = 50
 """or polls in a row that gave nothing."""
-
-_UNDECODABLE: Final = (CorruptRecordException, RecordTooLargeError, UnsupportedCodecError)
 
 Records = Mapping[TopicPartition, Sequence[Any]]
 
@@ -154,7 +147,8 @@ class Intake:
                 self._rewind()
                 failures += 1
                 if failures == ATTEMPTS:
-                    seen = f"{type(error).__name__}: {error}"
+                    again = await self._readable_again(owned)
+                    seen = f"{type(error).__name__}: {error}; readable again from offset {again}"
                     self._on_stopped(Stop(Code.UNDECODABLE_RECORD, owned.partition, owned.position, seen))
             else:
                 failures = 0 if taken else failures
@@ -162,12 +156,23 @@ class Intake:
                 stepped += taken
             await asyncio.sleep(0)
 
+    async def _readable_again(self, owned: Owned) -> int:
+        """Where the log can be read again: with a record, all that comes after it in its batch is lost."""
+        unreadable, readable = owned.position, owned.end_offset or owned.position + 1
+        while readable - unreadable > 1:
+            middle = (unreadable + readable) // 2
+            self._consumer.seek(owned.log, middle)
+            try:
+                await self._consumer.getmany(owned.log, timeout_ms=POLL_MS, max_records=1)
+            except Exception as error:
+                if not may_be_undecodable(error):
+                    raise
+                unreadable = middle
+            else:
+                readable = middle
+        return readable
+
     def _rewind(self) -> None:
         """Send the client back to what was accounted for: an error may have swallowed records."""
         for owned in self._owned.values():
             self._consumer.seek(owned.log, owned.position)
-
-
-def may_be_undecodable(error: Exception) -> bool:
-    """Whether a record in the log may be what raised this; codecs raise errors of their own making."""
-    return isinstance(error, _UNDECODABLE) or not isinstance(error, KafkaError)

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from aiokafka.errors import KafkaError
 
-from metering.worker.log_reader import LogReader
+from metering.worker.log_reader import LogReader, UnreadableRecordError
 from metering.worker.measures import Measures, lag_records
 from metering.worker.owned import Owned
 
@@ -29,7 +29,7 @@ class LagWatch:
         while True:
             try:
                 await self._look()
-            except (KafkaError, TimeoutError) as error:
+            except (KafkaError, TimeoutError, UnreadableRecordError) as error:
                 log.warning("lag_unknown", error=repr(error))
             for owned in self._owned.values():
                 self._measures.where(owned)
@@ -40,7 +40,8 @@ class LagWatch:
         for partition, end in ends.items():
             owned = self._owned[partition]
             owned.end_offset = max(end, owned.end_offset or 0)
-        behind = {n: ends[n] - 1 for n, owned in self._owned.items() if lag_records(owned) and ends[n]}
-        newest = await self._reader.records_at(behind) if behind else {}
-        for partition, record in newest.items():
-            self._owned[partition].log_end_us = record.timestamp * 1000
+        for partition, owned in self._owned.items():
+            if lag_records(owned) and ends[partition]:
+                record = await self._reader.record_at(partition, ends[partition] - 1)
+                if record is not None:
+                    owned.log_end_us = record.timestamp * 1000

@@ -1,13 +1,20 @@
 """Looks into the topic beside the consumer group: where logs begin and end, and single records of theirs."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaError,
+    RecordTooLargeError,
+    UnsupportedCodecError,
+)
 
 READ_TIMEOUT_S: Final = 30.0
 _POLL_MS: Final = 500
+_UNDECODABLE: Final = (CorruptRecordException, RecordTooLargeError, UnsupportedCodecError)
 
 
 class Bounds(NamedTuple):
@@ -46,26 +53,40 @@ class LogReader:
         ends = await self._consumer.end_offsets(logs)
         return {log.partition: ends[log] for log in logs}
 
-    async def records_at(self, offsets: Mapping[int, int]) -> dict[int, ConsumerRecord[bytes, bytes]]:
-        """The records at these offsets, by partition; without those that are not there.
+    async def record_at(self, partition: int, offset: int) -> ConsumerRecord[bytes, bytes] | None:
+        """The record at this offset; None if there is none.
 
         Raises:
-            KafkaError: a record cannot be fetched or decoded.
+            UnreadableRecordError: it cannot be decoded.
+            KafkaError: it cannot be fetched now.
             TimeoutError: the log does not reach that far.
         """
-        found: dict[int, ConsumerRecord[bytes, bytes]] = {}
-        waiting = {TopicPartition(self._topic, partition): offset for partition, offset in offsets.items()}
+        log = TopicPartition(self._topic, partition)
         async with self._turn, asyncio.timeout(READ_TIMEOUT_S):
-            self._consumer.assign(list(waiting))
-            for log, offset in waiting.items():
-                self._consumer.seek(log, offset)
-            while waiting:
-                records = await self._consumer.getmany(*waiting, timeout_ms=_POLL_MS)
-                for log, offset in list(waiting.items()):
-                    if await self._consumer.position(log) > offset:
-                        del waiting[log]
-                        self._consumer.pause(log)
-                        first = records.get(log, [None])[0]
-                        if first is not None and first.offset == offset:
-                            found[log.partition] = first
-        return found
+            self._consumer.assign([log])
+            self._consumer.seek(log, offset)
+            records: list[ConsumerRecord[bytes, bytes]] = []
+            while not records and await self._consumer.position(log) <= offset:
+                try:
+                    # One at a time: what comes after it in the same batch may not be readable.
+                    taken = await self._consumer.getmany(log, timeout_ms=_POLL_MS, max_records=1)
+                except Exception as error:
+                    if may_be_undecodable(error):
+                        raise UnreadableRecordError(partition, offset, error) from error
+                    raise
+                records = taken.get(log, [])
+        return records[0] if records and records[0].offset == offset else None
+
+
+class UnreadableRecordError(Exception):
+    """A record that is there cannot be decoded."""
+
+    def __init__(self, partition: int, offset: int, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.partition = partition
+        self.offset = offset
+
+
+def may_be_undecodable(error: Exception) -> bool:
+    """Whether a record in the log may be what a fetch raised; codecs raise errors of their own making."""
+    return isinstance(error, _UNDECODABLE) or not isinstance(error, (KafkaError, TimeoutError, OSError))

@@ -30,6 +30,7 @@ _DATABASE: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,  # the connection is closed, or in the middle of something
+    asyncpg.InternalClientError,  # it was lost where asyncpg did not expect it
     asyncpg.PostgresConnectionError,  # class 08
     asyncpg.TransactionRollbackError,  # class 40: serialization, deadlock
     asyncpg.InsufficientResourcesError,  # class 53

@@ -41,7 +41,7 @@ class Pipeline:
 
         Raises:
             Fenced: a partition is no longer ours.
-            PartitionStopped: the topic itself is at fault.
+            StoppedError: the topic itself is at fault.
         """
         flight: asyncio.Task[None] | None = None
         while await self._backlog.due():

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aggregator.state import TopicRules
 from aggregator.store import load, migrate
 from aggregator.store.errors import Fenced, StoreError
-from metering.errors import MeteringError, StoppedError, UnreachableError
+from metering.errors import MeteringError, UnreachableError
 from metering.settings import Settings
 from metering.telemetry import Telemetry, catalogue, start_telemetry
 from metering.worker.catalog import CurrentCatalog
@@ -39,11 +39,11 @@ from metering.worker.patience import Patience, brokers_pass, database_passes
 from metering.worker.services import Services
 from metering.worker.session import Session
 from metering.worker.shutdown import Shutdown, StoppedEarlyError
-from metering.worker.stops import first_cause
+from metering.worker.stops import first_cause, topic_error
 from metering.worker.tenure import Tenure
 from metering.worker.topic_watch import TopicWatch
 from metering.worker.verification import topic_fault
-from schemas.codes import SENTENCES, Code
+from schemas.codes import Code
 
 log = structlog.get_logger(__name__)
 
@@ -173,7 +173,7 @@ async def _services(
         async with asyncio.timeout(START_S):
             rules = await patience.until_done("read the rules", partial(_rules, database))
             if rules.name != settings.topic:
-                raise _stopped(
+                raise topic_error(
                     Code.TOPIC_MISMATCH, f"This schema counts {rules.name}, the setting is {settings.topic}"
                 )
             topic = await _topic(settings, rules, brokers, opened)
@@ -229,15 +229,11 @@ async def _topic(settings: Settings, rules: TopicRules, brokers: Patience, opene
     try:
         view = await brokers.until_done("look", lambda: watch.look(range(rules.partitions)))
     except UnknownTopicOrPartitionError as error:
-        raise _stopped(Code.TOPIC_MISMATCH, f"The brokers have no topic {rules.name}") from error
+        raise topic_error(Code.TOPIC_MISMATCH, f"The brokers have no topic {rules.name}") from error
     fault = topic_fault(rules, view.topic_id, view)
     if fault is not None:
-        raise _stopped(fault.code, f"Topic {rules.name} has {fault.seen}")
+        raise topic_error(fault.code, f"Topic {rules.name} has {fault.seen}")
     return Topic(rules, view.topic_id, watch, LogReader(consumer, rules.name), brokers)
-
-
-def _stopped(code: Code, seen: str) -> StoppedError:
-    return StoppedError(code, f"{seen}. {SENTENCES[code]}")
 
 
 @contextmanager

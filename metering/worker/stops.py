@@ -25,18 +25,15 @@ class Stop(NamedTuple):
     seen: str
 
 
-class PartitionStopped(Exception):  # noqa: N818 - it is no error of ours, but a decision
-    """Raised where the fault is found; caught where the partition is set aside."""
-
-    def __init__(self, stop: Stop) -> None:
-        super().__init__(f"{stop.code} at partition {stop.partition}, offset {stop.offset}: {stop.seen}")
-        self.stop = stop
-
-
 def stopped_error(stop: Stop) -> StoppedError:
-    """What ends the process: the code, what was seen and what to do."""
+    """What ends the process when a partition has stopped: the code, what was seen and what to do."""
     where = f"Partition {stop.partition}, offset {stop.offset}"
     return StoppedError(stop.code, f"{where}: {stop.seen}. {SENTENCES[stop.code]}")
+
+
+def topic_error(code: Code, seen: str) -> StoppedError:
+    """What ends the process when the topic itself is at fault."""
+    return StoppedError(code, f"{seen}. {SENTENCES[code]}")
 
 
 def first_cause(group: ExceptionGroup[Exception]) -> Exception:
@@ -48,7 +45,7 @@ def first_cause(group: ExceptionGroup[Exception]) -> Exception:
         if isinstance(error, ExceptionGroup):
             inside.extend(error.exceptions)
         else:
-            leaves.append(stopped_error(error.stop) if isinstance(error, PartitionStopped) else error)
+            leaves.append(error)
     return min(leaves, key=_urgency)
 
 

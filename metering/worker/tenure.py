@@ -18,7 +18,7 @@ from metering.worker.landing import Lander
 from metering.worker.mirror import OffsetMirror
 from metering.worker.pipeline import Pipeline
 from metering.worker.services import Services
-from metering.worker.stops import TOPIC_CODES, PartitionStopped, Stop, first_cause, stopped_error
+from metering.worker.stops import TOPIC_CODES, Stop, first_cause, stopped_error
 from metering.worker.ticks import Ticker
 from schemas.codes import SENTENCES
 
@@ -62,8 +62,6 @@ class Tenure:
                 await self._count()
         except ExceptionGroup as group:
             raise first_cause(group) from group
-        except PartitionStopped as stopped:
-            raise stopped_error(stopped.stop) from stopped
         finally:
             services.measures.let_go(self._owned)
             for partition in self._owned:
@@ -182,6 +180,6 @@ class Tenure:
         )
         services.readiness.because(f"partition {stop.partition}", f"{stop.code}: {stop.seen}")
         if stop.code in TOPIC_CODES:
-            raise PartitionStopped(stop)
+            raise stopped_error(stop)
         if services.until_caught_up or all(owned.stop is not None for owned in self._owned.values()):
             services.shutdown.request(stopped_error(stop))

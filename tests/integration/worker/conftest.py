@@ -2,17 +2,19 @@
 
 import struct
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import pytest
 import pytest_asyncio
+import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c
 from integration.worker.fixtures import NewWorld, ProduceUndecodable, SettingsFactory
 from integration.worker.world import World, apply_meters, superuser
+from structlog.typing import EventDict
 from support.topics import TopicFactory
 
 from aggregator.store import migrate
@@ -39,6 +41,13 @@ def settings_for(kafka_bootstrap: str) -> SettingsFactory:
         return Settings(**given)
 
     return make
+
+
+@pytest.fixture
+def logged() -> Iterator[list[EventDict]]:
+    """What is logged, as it is logged."""
+    with structlog.testing.capture_logs() as captured:
+        yield captured
 
 
 @pytest_asyncio.fixture

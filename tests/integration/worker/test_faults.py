@@ -1,15 +1,14 @@
 """The database answers late, wrongly, twice or not at all, and every event is counted once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
-import structlog
 from integration.worker.fixtures import NewWorld
-from integration.worker.world import asked, usages
+from integration.worker.world import asked, becomes, events, usages
 from structlog.typing import EventDict
 from support.postgres_wire import (
     CommitFault,
@@ -67,12 +66,6 @@ async def proxy(database: str) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-def logged() -> AsyncIterator[list[EventDict]]:
-    with structlog.testing.capture_logs() as events:
-        yield events
-
-
-@pytest.fixture
 def folded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many records each fold had, in order."""
     original, counts = folder.fold_stretches, list[int]()
@@ -85,13 +78,6 @@ def folded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-async def becomes(condition: Callable[[], Any]) -> None:
-    async def holds() -> bool:
-        return bool(condition())
-
-    assert await until(holds, deadline_s=60)
-
-
 async def waits_for_a_lock(dsn: str) -> None:
     """Wait until a transaction waits for a row of another."""
     looking = await asyncpg.connect(dsn)
@@ -101,10 +87,6 @@ async def waits_for_a_lock(dsn: str) -> None:
 
     assert await until(waits, deadline_s=60)
     await looking.close()
-
-
-def events(logged: list[EventDict], name: str) -> list[EventDict]:
-    return [event for event in logged if event["event"] == name]
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,10 @@ async def test_single_records_and_where_logs_end(
     try:
         bounds = await reader.bounds(range(3))
         assert bounds == {0: Bounds(0, 5), 1: Bounds(0, 2), 2: Bounds(0, 0)}
-        found = await reader.records_at({0: 3, 1: 0})
-        assert {partition: record.value for partition, record in found.items()} == {0: b"3"}
-        found = await reader.records_at({0: 4})
-        assert found[0].value == b"4"
+        third = await reader.record_at(0, 3)
+        assert third is not None
+        assert third.value == b"3"
+        assert await reader.record_at(1, 0) is None
     finally:
         await close_consumer(consumer)
         await transactions.abort_transaction()

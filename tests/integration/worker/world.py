@@ -5,7 +5,7 @@ import contextlib
 import json
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +13,7 @@ from http.client import HTTPConnection
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from structlog.typing import EventDict
 
 from aggregator.catalog_plan import plan
 from aggregator.store import catalog, doctor, load, totals
@@ -43,6 +44,7 @@ class Usage:
     time: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(minutes=1))
     model: str = "m"
     region: str = "r"
+    pad: int = 0  # bytes that make it larger
 
     @property
     def value(self) -> bytes:
@@ -53,7 +55,12 @@ class Usage:
             "type": "call",
             "subject": self.subject,
             "time": self.time.isoformat(),
-            "data": {"tokens": self.tokens, "model": self.model, "region": self.region},
+            "data": {
+                "tokens": self.tokens,
+                "model": self.model,
+                "region": self.region,
+                "pad": "x" * self.pad,
+            },
         }
         return json.dumps(event).encode()
 
@@ -178,3 +185,17 @@ async def asked(port: int, path: str) -> tuple[int, Any]:
             connection.close()
 
     return await asyncio.to_thread(ask)
+
+
+async def becomes(condition: Callable[[], Any]) -> None:
+    """Wait until something holds."""
+
+    async def holds() -> bool:
+        return bool(condition())
+
+    assert await until(holds, deadline_s=DEADLINE_S)
+
+
+def events(logged: list[EventDict], name: str) -> list[EventDict]:
+    """The log lines of one kind."""
+    return [event for event in logged if event["event"] == name]
