@@ -1,7 +1,7 @@
 """`metering totals`: what was counted."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
@@ -21,7 +21,7 @@ PROVISIONAL, FINAL = "provisional", "final"
 
 
 class _Query(NamedTuple):
-    meter: str
+    meter: str | None  # None: every meter
     subject: str | None
     group_by: Sequence[str]
     from_us: int | None
@@ -29,14 +29,15 @@ class _Query(NamedTuple):
     by_window: bool
 
 
-class _Answer(NamedTuple):
-    totals: Sequence[Total]
-    final_until_us: int | None  # ends up to here are final; None: nothing is
+class _Found(NamedTuple):
+    meter: str
+    total: Total
+    status: str
 
 
 def totals(
     *,
-    meter: Annotated[str, Parameter(help="The meter's name.")],
+    meter: Annotated[str | None, Parameter(help="The meter's name; by default every meter.")] = None,
     subject: Annotated[str | None, Parameter(help="Only this subject.")] = None,
     group_by: Annotated[
         str | None, Parameter(help="Group names, with commas, to tell totals apart by.")
@@ -55,51 +56,62 @@ def totals(
     """
     names = [name.strip() for name in group_by.split(",")] if group_by else []
     query = _Query(meter, subject, names, instant_us(from_, "--from"), instant_us(to, "--to"), by_window)
-    answer = asyncio.run(_read(load_settings(), query))
+    found = asyncio.run(_read(load_settings(), query))
     if as_json:
-        print_json(*(_line(meter, total, answer.final_until_us) for total in answer.totals))
+        print_json(*map(_line, found))
         return
     print_table(
-        f"{meter}{' by window' if by_window else ''}",
-        ["Subject", *names, "Start", "End", "Value", "Events", "Status"],
-        (_row(total, names, answer.final_until_us) for total in answer.totals),
+        "Totals by window" if by_window else "Totals",
+        ["Meter", "Subject", *names, "Start", "End", "Value", "Events", "Status"],
+        (_row(one, names) for one in found),
     )
 
 
-async def _read(settings: Settings, query: _Query) -> _Answer:
+async def _read(settings: Settings, query: _Query) -> list[_Found]:
     async with database(settings) as connection:
         await migrate.require_migrated(connection)
-        catalog = await load.catalog(connection)
-        versions = [
-            Meter.from_definition(one.definition) for one in catalog.versions if one.meter == query.meter
-        ]
-        _check(query, versions, sorted({one.meter for one in catalog.versions}))
+        versions: dict[str, list[Meter]] = {}
+        for one in (await load.catalog(connection)).versions:
+            versions.setdefault(one.meter, []).append(Meter.from_definition(one.definition))
+        chosen = _chosen(query, versions)
         # Before the totals: then what is called final holds all that was on time.
         frontiers_us = [partition.frontier_us for partition in await status.partitions(connection)]
         read = store.windows if query.by_window else store.sums
-        found = await read(
-            connection,
-            query.meter,
-            subject=query.subject,
-            group_by=query.group_by,
-            from_us=query.from_us,
-            to_us=query.to_us,
-        )
-    return _Answer(found, _final_until_us(frontiers_us, versions))
+        found = []
+        for meter in chosen:
+            final_until_us = _final_until_us(frontiers_us, versions[meter])
+            found += [
+                _Found(meter, total, _status(total, final_until_us))
+                for total in await read(
+                    connection,
+                    meter,
+                    subject=query.subject,
+                    group_by=query.group_by,
+                    from_us=query.from_us,
+                    to_us=query.to_us,
+                )
+            ]
+        return found
 
 
-def _check(query: _Query, versions: Sequence[Meter], meters: Sequence[str]) -> None:
-    if not versions:
-        raise UsageError(
-            "unknown_meter", f"There is no meter {query.meter!r}; there are: {', '.join(meters) or 'none'}."
-        )
-    known = {name for version in versions for name in version.group_by}
+def _chosen(query: _Query, versions: Mapping[str, Sequence[Meter]]) -> list[str]:
+    """The meters asked for, by name."""
+    meters = sorted(versions)
+    if query.meter is not None:
+        if query.meter not in versions:
+            raise UsageError(
+                "unknown_meter",
+                f"There is no meter {query.meter!r}; there are: {', '.join(meters) or 'none'}.",
+            )
+        meters = [query.meter]
+    known = {name for meter in meters for version in versions[meter] for name in version.group_by}
     for name in query.group_by:
         if name not in known:
             raise UsageError(
                 "unknown_group",
-                f"{query.meter} has no group {name!r}; it has: {', '.join(sorted(known)) or 'none'}.",
+                f"There is no group {name!r}; there are: {', '.join(sorted(known)) or 'none'}.",
             )
+    return meters
 
 
 def _final_until_us(frontiers_us: Sequence[int | None], versions: Iterable[Meter]) -> int | None:
@@ -113,30 +125,25 @@ def _status(total: Total, final_until_us: int | None) -> str:
     return FINAL if final_until_us is not None and total.end_us <= final_until_us else PROVISIONAL
 
 
-def _line(meter: str, total: Total, final_until_us: int | None) -> dict[str, Any]:
+def _line(found: _Found) -> dict[str, Any]:
+    total = found.total
     line = {
-        "meter": meter,
+        "meter": found.meter,
         "subject": total.subject,
         "group": dict(total.groups),
         "start": time_text(total.start_us),
         "end": time_text(total.end_us),
         "value": plain_text(total.value),
         "events": total.events,
-        "status": _status(total, final_until_us),
+        "status": found.status,
     }
     if total.is_other:
         line["other"] = True
     return line
 
 
-def _row(total: Total, names: Sequence[str], final_until_us: int | None) -> tuple[object, ...]:
+def _row(found: _Found, names: Sequence[str]) -> tuple[object, ...]:
+    total = found.total
     groups = ["(other)" if total.is_other else total.groups[name] for name in names]
-    return (
-        total.subject,
-        *groups,
-        time_text(total.start_us),
-        time_text(total.end_us),
-        total.value,
-        total.events,
-        _status(total, final_until_us),
-    )
+    start, end = time_text(total.start_us), time_text(total.end_us)
+    return (found.meter, total.subject, *groups, start, end, total.value, total.events, found.status)

@@ -128,6 +128,9 @@ async def test_a_csv_file_becomes_totals_that_equal_a_recount(ready: Metering, c
     unique = (await ready("totals", "--meter", "models", "--json")).lines
     assert [one["value"] for one in unique] == ["2", "2"]
     assert "customer-1" in (await ready("totals", "--meter", "calls")).out
+    every = (await ready("totals", "--json")).lines
+    assert [one["meter"] for one in every] == ["calls", "calls", "models", "models", "tokens", "tokens"]
+    assert every[:2] == whole
     await ready("doctor")
 
     (status,) = (await ready("status", "--json")).lines

@@ -70,7 +70,7 @@ def test_failures_have_their_exit_code_and_a_whole_sentence(error: MeteringError
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--nonsense"], ["nonsense"], ["totals"], ["config", "--jsn"], ["publish"]]
+    "arguments", [["--nonsense"], ["nonsense"], ["totals", "x"], ["config", "--jsn"], ["publish"]]
 )
 def test_a_wrong_command_line_is_one_sentence(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
