@@ -71,7 +71,7 @@ async def newest(
 
 
 async def of_record(connection: Connection, partition: int, offset: int) -> list[Kept]:
-    """All that is kept of one record: the record itself, or a row per meter version that could not read it."""
+    """All that is kept of one record: itself, or a row per meter version that could not read it."""
     return [
         Kept(_refusal(row), row["timestamp_type"], row["key"], row["value"], read_headers(row["headers"]))
         for row in await connection.fetch(STATEMENTS["quarantined_record"], partition, offset)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from hashlib import blake2b
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from aggregator.batch import (
     HOUR_US,
@@ -18,8 +18,10 @@ from aggregator.batch import (
     Quarantined,
     WindowKey,
 )
-from aggregator.state import PartitionState
 from schemas.catalog import Meter
+
+if TYPE_CHECKING:
+    from aggregator.state import PartitionState
 
 T0: Final = 1_790_000_000_000_000 // HOUR_US * HOUR_US
 MINUTE_US: Final = 60_000_000

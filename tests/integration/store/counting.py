@@ -10,6 +10,7 @@ from aggregator.store.claim import claim
 from aggregator.store.connection import Connection
 from aggregator.store.flush import flush
 from aggregator.store.ledger import Stamp
+from metering.dev.conditions import until
 
 STAMP = Stamp("4bf92f3577b34da6a3ce929d0e0e4736", "0.1.0/tests")
 
@@ -39,3 +40,15 @@ class Store:
         count = await self.owner.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 - a test's own name
         assert isinstance(count, int)
         return count
+
+    async def until_lock_waits(self, backends: int) -> None:
+        """Wait until so many sessions of this database wait for a lock; the database says so."""
+
+        async def waiting() -> bool:
+            count = await self.owner.fetchval(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            return bool(count >= backends)
+
+        assert await until(waiting, deadline_s=20)

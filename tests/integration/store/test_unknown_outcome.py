@@ -71,10 +71,7 @@ async def test_resolving_waits_for_a_commit_under_way(store: Store, proxy: Proxy
     await held.happened.wait()
     fresh = await connected(role="metering_worker")
     resolving = asyncio.create_task(resolve(fresh, [batch], store.epochs))
-    while not await store.owner.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    ):
-        await asyncio.sleep(0.01)
+    await store.until_lock_waits(1)
     assert not resolving.done()
     held.release()
     assert await resolving is Resolution.COMMITTED
@@ -106,11 +103,7 @@ async def test_what_is_lost_before_the_commit_is_no_doubt(
     async with store.owner.transaction():
         await store.owner.execute("UPDATE ingest_partition SET tick = tick WHERE partition = 0")  # a lock
         flushing = asyncio.create_task(store.flush(batch))
-        while not await store.owner.fetchval(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        ):
-            await asyncio.sleep(0.01)
+        await store.until_lock_waits(1)
         proxy.cut()
         with pytest.raises((asyncpg.PostgresConnectionError, ConnectionError)):
             await flushing

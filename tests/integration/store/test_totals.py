@@ -1,0 +1,144 @@
+from decimal import Decimal
+
+import pytest
+from integration.store.batches import METER_IDS, METERS, MINUTE_US, T0, Spoken
+from integration.store.counting import Store
+
+from aggregator.batch import HOUR_US
+from aggregator.catalog_plan import Change, ChangeKind
+from aggregator.store import catalog, totals
+from aggregator.store.totals import Total
+
+LATER = T0 + HOUR_US
+
+
+@pytest.fixture
+async def counted(store: Store) -> Store:
+    """Two partitions, two hours, groups, one late event and one that a cardinality limit turned away."""
+    await store.flush(
+        store.logs[0].batch(
+            [
+                Spoken(5, groups=("m1", "eu"), time_us=T0 + MINUTE_US),
+                Spoken(3, groups=("m2", None), time_us=T0),
+                Spoken(4, groups=("m1", "eu"), time_us=LATER),
+                Spoken(Decimal("0.5"), groups=None, time_us=T0),
+                Spoken(100, groups=("m1", "us"), time_us=T0 + 2 * MINUTE_US, is_late=True),
+            ]
+        ),
+        store.logs[1].batch([Spoken(7, groups=("m1", "eu"), time_us=T0 + 3), Spoken(1, "zoe", ("m1", "us"))]),
+    )
+    return store
+
+
+async def test_windows_over_partitions_and_adjustments(counted: Store) -> None:
+    found = await totals.windows(counted.worker, "usage_sum", subject="acme")
+    hour = {"start_us": T0, "end_us": LATER, "aggregation": "sum", "subject": "acme"}
+
+    def total(model: str | None, region: str | None, value: Decimal | int, **other: object) -> Total:
+        given = {
+            **hour,
+            "groups": {"model": model, "region": region},
+            "is_other": False,
+            "value": value,
+            "on_time_value": value,
+            "events": 1,
+            "adjustment_events": 0,
+        }
+        return Total(**{**given, **other})  # type: ignore[arg-type]
+
+    assert found == [
+        total("m1", "eu", 12, events=2),
+        total("m1", "us", 100, on_time_value=None, adjustment_events=1),
+        total("m2", None, 3),
+        total(None, None, Decimal("0.5"), is_other=True),
+        total("m1", "eu", 4, start_us=LATER, end_us=LATER + HOUR_US),
+    ]
+
+
+async def test_sums_by_group(counted: Store) -> None:
+    found = await totals.sums(counted.worker, "usage_sum", group_by=["model"])
+    assert {
+        (t.subject, t.groups["model"], t.is_other): (t.value, t.on_time_value, t.events) for t in found
+    } == {
+        ("acme", "m1", False): (116, 16, 4),
+        ("acme", "m2", False): (3, 3, 1),
+        ("acme", None, True): (Decimal("0.5"), Decimal("0.5"), 1),
+        ("zoe", "m1", False): (1, 1, 1),
+    }
+    assert {(t.start_us, t.end_us) for t in found if t.subject == "acme" and t.groups["model"] == "m1"} == {
+        (T0, LATER + HOUR_US)
+    }
+
+
+async def test_groups_and_ranges_choose(counted: Store) -> None:
+    chosen = await totals.sums(counted.worker, "usage_sum", groups={"region": "eu"}, to_us=LATER)
+    assert [(t.subject, t.groups, t.value) for t in chosen] == [("acme", {}, 12)]
+    nulls = await totals.sums(counted.worker, "usage_sum", groups={"region": None})
+    assert [(t.subject, t.value, t.is_other) for t in nulls] == [("acme", 3, False)]
+    later = await totals.windows(counted.worker, "usage_sum", from_us=LATER)
+    assert [t.value for t in later] == [4]
+    assert await totals.windows(counted.worker, "usage_sum", from_us=LATER + 1) == []
+    assert await totals.windows(counted.worker, "no_such_meter") == []
+    assert await totals.windows(counted.worker, "usage_sum", subject="nobody") == []
+
+
+async def test_every_aggregation_sums_up(counted: Store) -> None:
+    for aggregation, value, on_time_value in [
+        ("count", 6, 5),
+        ("min", Decimal("0.5"), Decimal("0.5")),
+        ("max", 100, 7),
+        ("last", 4, 4),
+        ("unique", 6, 5),
+    ]:
+        (total,) = await totals.sums(counted.worker, f"usage_{aggregation}", subject="acme")
+        assert (total.value, total.on_time_value) == (value, on_time_value)
+        assert (total.events, total.adjustment_events) == (6, 1)
+
+
+async def test_last_is_the_last_of_windows_partitions_and_adjustments(counted: Store) -> None:
+    first, second = await totals.windows(counted.worker, "usage_last", subject="acme")
+    assert (first.value, first.on_time_value) == (100, 5)
+    assert (second.value, second.on_time_value) == (4, 4)
+
+
+async def test_members_are_counted_once_over_windows_and_partitions(store: Store) -> None:
+    await store.flush(
+        store.logs[0].batch([Spoken(1), Spoken(2), Spoken(1, time_us=LATER), Spoken(2, is_late=True)]),
+        store.logs[1].batch([Spoken(1), Spoken(3)]),
+    )
+    (total,) = await totals.sums(store.worker, "usage_unique")
+    assert (total.value, total.events) == (3, 6)
+    first, second = await totals.windows(store.worker, "usage_unique")
+    assert (first.value, second.value) == (3, 1)
+
+
+async def test_a_version_without_a_group_has_null_for_it(counted: Store) -> None:
+    definition = METERS[0].model_copy(update={"group_by": {"region": "where"}, "window": "15m"}).definition()
+    async with catalog.exclusive(counted.owner):
+        change = Change(ChangeKind.CHANGED, "usage_sum", 2, definition, LATER + HOUR_US, [])
+        await catalog.insert_versions(counted.owner, [change], "tests")
+    version = max(METER_IDS.values()) + 1
+    await counted.owner.execute(
+        """
+        WITH new AS (
+            INSERT INTO series (meter_version_id, is_other, key, subject, groups)
+            VALUES ($1, false, $2, 'acme', ARRAY['eu']) RETURNING series_id
+        )
+        INSERT INTO usage_window (series_id, window_start, first_offset, shard, last_offset, events, value)
+        SELECT series_id, $3, 6, 0, 6, 1, 1000 FROM new
+        """,
+        version,
+        bytes(16),
+        LATER + HOUR_US,
+    )
+    found = await totals.sums(counted.worker, "usage_sum", subject="acme", group_by=["region", "model"])
+    assert {(t.groups["region"], t.groups["model"]): t.value for t in found if not t.is_other} == {
+        ("eu", "m1"): 16,
+        ("us", "m1"): 100,
+        (None, "m2"): 3,
+        ("eu", None): 1000,
+    }
+    *_, last = await totals.windows(counted.worker, "usage_sum", group_by=["region"])
+    assert (last.groups, last.end_us - last.start_us) == ({"region": "eu"}, HOUR_US // 4)
+    by_region = await totals.sums(counted.worker, "usage_sum", subject="acme", groups={"region": "eu"})
+    assert [t.value for t in by_region] == [1016]
