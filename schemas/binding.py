@@ -21,6 +21,10 @@ BINARY_MEDIA_TYPE: Final = "application/json"
 
 _CLOUDEVENTS: Final = b"application/cloudevents"
 _STRUCTURED: Final = STRUCTURED_MEDIA_TYPE.encode()
+_STRUCTURED_AS_USUAL: Final = frozenset(
+    _STRUCTURED + parameters
+    for parameters in (b"", b"; charset=utf-8", b"; charset=UTF-8", b";charset=utf-8")
+)
 _STRUCTURED_ANYHOW: Final = re.compile(re.escape(_STRUCTURED) + rb"[ \t]*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 
 
@@ -68,4 +72,4 @@ def is_plainly_structured(headers: Headers) -> bool:
             content_type = value
         elif name == REPAIR_HEADER or name[:3] == ATTRIBUTE_PREFIX:
             return False
-    return content_type == _STRUCTURED
+    return content_type in _STRUCTURED_AS_USUAL

@@ -12,13 +12,13 @@ from msgspec import Meta
 from schemas.codes import Code
 from schemas.number import MAX_DIGITS, NumberRefused, exact_number
 
-_SHORT: Final = 10**18  # what fits 64 bits is checked while it is decoded
+_INT64: Final = 2**63  # what fits 64 bits is checked while it is decoded
 _TOO_LONG: Final = 10**MAX_DIGITS
 
 read_flat: Final = msgspec.json.Decoder(
-    dict[str, Annotated[int, Meta(ge=-_SHORT, le=_SHORT)] | str | bool | None]
+    dict[str, Annotated[int, Meta(ge=-_INT64, le=_INT64 - 1)] | str | bool | None]
 ).decode
-"""The values of an object of texts, booleans, nulls and short integers.
+"""The values of an object of texts, booleans, nulls and integers of 64 bits.
 
 Raises:
     msgspec.ValidationError: it has other values.

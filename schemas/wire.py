@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Meta
 
 from schemas.authority import EventRefused, judge, readable_attributes
-from schemas.binding import ContentMode, Headers, content_mode, is_plainly_structured
+from schemas.binding import BINARY_MEDIA_TYPE, ContentMode, Headers, content_mode, is_plainly_structured
 from schemas.codes import Code, Refused
-from schemas.control import RESERVED_PREFIX, TICK_TYPE
+from schemas.control import RESERVED_PREFIX
 from schemas.event import (
     MAX_ID_CHARACTERS,
     MAX_SOURCE_CHARACTERS,
@@ -29,10 +29,13 @@ JsonContentType: TypeAlias = Literal[
     "application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"
 ]
 
-_UNCOMMON: Final = (msgspec.DecodeError, UnicodeDecodeError, Refused)
 _BACKSLASH: Final = ord("\\")
 _RESERVED_CHARACTERS: Final = len(RESERVED_PREFIX)
 _JSON_SPACE: Final = b" \t\r\n"
+
+
+class _Uncommon(Exception):  # noqa: N818 - nothing is wrong; the authority will look
+    """The shortcut does not know such records."""
 
 
 class Event(msgspec.Struct, gc=False):
@@ -101,16 +104,16 @@ def decode(value: bytes | None, headers: Headers) -> Event | Refusal:
             attributes = envelope = _read_envelope(value)
             data = envelope.data
         else:
-            attributes, data = _open(value, content_mode(headers))
+            attributes, data = _read_binary(value, content_mode(headers))
         time_us = quick_time_us(attributes.time)
         try:
             values = read_flat(data)
         except msgspec.ValidationError:
             values = read_nested(data)
-    except _UNCOMMON:
+    except (_Uncommon, msgspec.DecodeError, UnicodeDecodeError, Refused):
         return _judged(value, headers)
     event_type = attributes.type
-    if event_type[:_RESERVED_CHARACTERS] == RESERVED_PREFIX and event_type != TICK_TYPE:
+    if event_type[:_RESERVED_CHARACTERS] == RESERVED_PREFIX:
         return _judged(value, headers)
     return Event(attributes.id, attributes.source, event_type, attributes.subject, time_us, values, data)
 
@@ -120,17 +123,13 @@ def _is_large_or_deep(value: bytes) -> bool:
     return len(value) > MAX_VALUE_BYTES or value.count(b"{") + value.count(b"[") > MAX_NESTING
 
 
-def _open(value: bytes, mode: ContentMode) -> tuple[_Attributes, msgspec.Raw]:
-    """The attributes and data of a live record that has headers."""
-    if mode.is_repair or mode.is_unknown_format:
-        raise msgspec.DecodeError
-    if mode.attributes is None:
-        envelope = _read_envelope(value)
-        return envelope, envelope.data
+def _read_binary(value: bytes, mode: ContentMode) -> tuple[_Attributes, msgspec.Raw]:
+    """The attributes and data of a live event in binary mode."""
+    if mode.attributes is None or mode.is_repair:
+        raise _Uncommon
     attributes = {name: header.decode() for name, header in mode.attributes.items() if 0 not in header}
-    attributes["datacontenttype"] = (
-        "application/json" if mode.content_type is None else mode.content_type.decode()
-    )
+    content_type = mode.content_type
+    attributes["datacontenttype"] = BINARY_MEDIA_TYPE if content_type is None else content_type.decode()
     return msgspec.convert(attributes, _Attributes), msgspec.Raw(value.strip(_JSON_SPACE))
 
 

@@ -15,6 +15,7 @@ from schemas.wire import Event, decode
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40)
+types = names.map("usage.{}".format)  # not by chance a reserved one
 zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))])
 moments = st.datetimes(EPOCH.replace(tzinfo=None), timezones=zones)
 floats = st.floats(-1e15, 1e15).filter(lambda number: number == 0 or abs(number) > 1e-15)
@@ -23,7 +24,7 @@ items = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(na
 
 
 @settings(max_examples=100)
-@given(st.tuples(names, names, names, names), moments, st.dictionaries(names, items))
+@given(st.tuples(names, names, types, names), moments, st.dictionaries(names, items))
 def test_both_modes(named: tuple[str, str, str, str], moment: datetime, data: dict[str, Any]) -> None:
     attributes = dict(zip(("id", "source", "type", "subject"), named, strict=True))
     content = {"specversion": "1.0", "datacontenttype": "application/json", "time": moment}

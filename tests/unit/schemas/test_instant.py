@@ -53,6 +53,11 @@ def test_the_quick_way_never_differs(text: str) -> None:
     assert read_quickly(text) == read(text) == read_quickly(text)
 
 
+def test_the_quick_way_knows_seconds_of_utc_alone() -> None:
+    assert quick_time_us("2026-11-24T05:00:12+01:00") == parse_time_us("2026-11-24T04:00:12Z")
+    assert quick_time_us("2026-11-24T05:00:12Z") == parse_time_us("2026-11-24T05:00:12Z")
+
+
 def test_the_quick_way_forgets_old_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instant, "_SECONDS_KEPT", 3)
     instant._SECONDS_US.clear()

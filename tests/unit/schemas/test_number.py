@@ -81,6 +81,7 @@ def test_a_sum_of_the_most_numbers_fits() -> None:
         ("1e" + "9" * 5000, Code.EXPONENT_OUT_OF_RANGE),
         ("1e-" + "9" * 5000, Code.EXPONENT_OUT_OF_RANGE),
         ("1e" + "0" * 5000 + "1", None),
+        ("1e" + "0" * 5000 + "39", Code.EXPONENT_OUT_OF_RANGE),
         ("9" * 100_000, Code.NUMBER_TOO_LONG),
     ],
 )

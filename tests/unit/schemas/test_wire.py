@@ -53,6 +53,7 @@ def nested(depth: int) -> str:
 @example(structured(data={"x" * 600: nested(MAX_NESTING)}))
 @example(structured(extension="\ud800"))
 @example(structured(extension="\0"))
+@example(structured(extension="?").replace(b"?", b"\xff"))
 @example(structured(time_us="1", values=[]))
 @example(structured(type="metering.control.tick"))
 @example(structured(time="2026-11-24T03:00:12.3456789Z"))
@@ -87,6 +88,7 @@ COMMON = {
         structured(),
         [("content-type", b"application/cloudevents+json"), ("traceparent", b"00-1-2-3")],
     ),
+    "charset": (structured(), [("content-type", b"application/cloudevents+json; charset=UTF-8")]),
     "fraction": (structured(data={"price": 0.0125, "n": -0.0}), []),
     "nested": (structured(data={"usage": {"tokens": [1, 10**30]}}), []),
     "escapes": (structured(data={"quote": '"\\', "word": "é"}), []),
@@ -161,6 +163,23 @@ def test_the_same_data_has_the_same_bytes_in_both_modes() -> None:
 def test_the_data_is_kept_as_it_was_sent(ask: Any) -> None:
     event = ask(structured_with('{ "n" : 1.50 }'), ())
     assert bytes(event.data) == b'{ "n" : 1.50 }'
+
+
+def test_data_whose_place_cannot_be_found_is_the_whole_value() -> None:
+    value = structured(extension="\ud83e")
+    event = decode(value, ())
+    assert isinstance(event, Event)
+    assert bytes(event.data) == value
+
+
+def test_headers_decide_the_mode_whatever_the_value_looks_like() -> None:
+    headers = [header for header in binary(id="in headers") if header[0] != "content-type"]
+    event = decode(structured(), headers)
+    assert isinstance(event, Event)
+    assert (event.id, event.values["id"]) == ("in headers", ATTRIBUTES["id"])
+    event = decode(structured(), [*headers, ("content-type", b"application/cloudevents+json")])
+    assert isinstance(event, Event)
+    assert (event.id, event.values) == (ATTRIBUTES["id"], DATA)
 
 
 @pytest.mark.parametrize("headers", [[], binary()])
