@@ -118,7 +118,7 @@ class Demo:
         variables = FILES / "settings.sh"
         lines = (f"export {name}={value}\n" for name, value in self._settings.items())
         variables.write_text("".join(lines))
-        metering, csv = METERING.relative_to(ROOT), HERE / "data" / "AzureLLMInferenceTrace_code.csv"
+        metering, csv = os.path.relpath(METERING), HERE / "data" / "AzureLLMInferenceTrace_code.csv"
         console.print(
             f"The stack is still up, and `make down` ends it. What to try next:\n"
             f"\n  source {variables}    # this run's topic and schema"
