@@ -56,13 +56,19 @@ class KafkaServer:
         if self.pid is not None:
             return
         properties = self._directory / "server.properties"
-        data = self._directory / "data"
-        self._directory.mkdir(parents=True, exist_ok=True)
+        data, temporary = self._directory / "data", self._directory / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
         properties.write_text(server_properties(self._layout, self.node, data))
         if not (data / "meta.properties").exists():
             self._format(properties)
         self._process = ServerProcess.spawn(
-            [*java_command(self._layout.heap_mb), *self._jvm_options, "kafka.Kafka", str(properties)],
+            [
+                *java_command(self._layout.heap_mb),
+                f"-Djava.io.tmpdir={temporary}",  # a killed broker leaves its unpacked libraries there
+                *self._jvm_options,
+                "kafka.Kafka",
+                str(properties),
+            ],
             log=self.log,
             identity_file=self._identity_file,
         )
