@@ -1,0 +1,147 @@
+"""Every statement on the hot path finds its rows by an index, however much there is."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest_asyncio
+from integration.store.batches import T0, Spoken
+from integration.store.counting import Store
+
+from aggregator.batch import HOUR_US
+from aggregator.store.connection import Connection
+from aggregator.store.statements import STATEMENTS
+
+GROWN_ROWS = 5_000
+
+HOT = [
+    "claim_partitions",
+    "ledger_ends",
+    "memory_entries",
+    "archived_entries",
+    "group_values",
+    "clock_caps",
+    "catalog_head",
+    "advance_partitions",
+    "insert_batches",
+    "insert_batch_meters",
+    "insert_chunks",
+    "find_series",
+    "insert_series",
+    "merge_windows",
+    "replace_windows",
+    "insert_members",
+    "insert_adjustments",
+    "insert_quarantined",
+    "insert_misplaced",
+    "lock_partition_rows",
+    "take_misplaced",
+    "mark_published",
+    "pending_repairs",
+    "repair_targets",
+    "compact_hour",
+    "partition_states",
+    "quarantined_record",
+    "newest_quarantined",
+    "totals",
+]
+
+GROW = """
+INSERT INTO series (meter_version_id, is_other, key, subject, groups)
+SELECT 1 + place % 6, false, decode(lpad(to_hex(place), 32, '0'), 'hex'), 'subject-' || place, '{}'
+FROM generate_series(1, 20000) AS place;
+
+INSERT INTO usage_window (series_id, window_start, first_offset, shard, last_offset, events, value)
+SELECT series_id, start, 0, 0, 9, 1, 1
+FROM series, unnest($1::timestamptz[]) AS start;
+
+INSERT INTO window_member (series_id, window_start, shard, member)
+SELECT series_id, start, 0, 'member' FROM series, unnest($1::timestamptz[]) AS start;
+
+INSERT INTO adjustment
+SELECT 0, 1, series_id, series_id, start, start, 0, start, 1
+FROM series, unnest(($1::timestamptz[])[1:1]) AS start;
+
+INSERT INTO dedupe_chunk (event_hour, first_offset, partition, entries)
+SELECT date_trunc('day', start) + place % 24 * interval '1 hour', place, place % 16, bytes
+FROM unnest($1::timestamptz[]) AS start, generate_series(1, 6000) AS place,
+    decode('00112233445566778899aabbccddeeff', 'hex') AS bytes;
+
+INSERT INTO batch
+SELECT 1, place, place + 1, 1, start, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, NULL, 'tests'
+FROM unnest($1::timestamptz[]) WITH ORDINALITY AS s (start, turn),
+    generate_series(10000 * turn, 10000 * turn + 5999) AS place;
+
+INSERT INTO batch_meter
+SELECT 1, first_offset, log_time, 1, 0, 0, 0, 0, 0, 0 FROM batch;
+
+INSERT INTO quarantine (partition, record_offset, record_time, timestamp_type, code, detail, headers)
+SELECT 0, place, now(), 1, (ARRAY['misplaced', 'too_old', 'bad_time'])[1 + place % 3], '', '[]'
+FROM generate_series(1000, 20000) AS place;
+
+INSERT INTO repair_outbox
+SELECT 0, 1, record_offset, record_offset, now(), 1 FROM quarantine WHERE code = 'misplaced';
+UPDATE repair_outbox SET published_offset = NULL, published_at = NULL, published_partition = NULL
+WHERE record_offset > 19950;
+"""
+
+
+@pytest_asyncio.fixture
+async def grown(store: Store) -> Store:
+    """Months of usage, so that no planner would read a table from end to end for a few rows."""
+    starts = [T0, T0 + 40 * 24 * HOUR_US, T0 + 80 * 24 * HOUR_US]
+    for table in ("batch", "batch_meter", "usage_window", "window_member", "dedupe_chunk"):
+        await store.worker.fetchval("SELECT ensure_partitions($1, $2)", table, starts)
+    for statement in GROW.strip().split(";"):
+        if statement.strip():
+            arguments = [starts] if "$1" in statement else []
+            await store.owner.execute(statement, *arguments)
+    await store.owner.execute("ANALYZE")
+    return store
+
+
+async def test_no_hot_statement_reads_a_grown_table_from_end_to_end(grown: Store) -> None:
+    rows = await grown.owner.fetch(
+        "SELECT relname::text, reltuples FROM pg_class WHERE relnamespace = 'metering'::regnamespace"
+    )
+    is_grown = {name for name, tuples in rows if tuples >= GROWN_ROWS}
+    assert len({name for name in is_grown if not name.endswith(("_pkey", "_key"))}) > 15
+    scanned = {name: await _sequential_scans(grown.worker, name) & is_grown for name in HOT}
+    assert {name: tables for name, tables in scanned.items() if tables} == {}
+
+
+async def test_a_scan_from_end_to_end_would_be_seen(grown: Store) -> None:
+    """The test above can fail."""
+    plan = await _explain(grown.worker, "SELECT * FROM usage_window WHERE value = $1::numeric", 1)
+    assert any(node["Node Type"] == "Seq Scan" for node in _nodes(plan))
+
+
+async def test_a_plan_does_not_depend_on_the_size_of_a_batch(grown: Store) -> None:
+    """A batch with a row for every series is written by the plan that the tests above have seen."""
+    log = grown.logs[0]
+    await grown.flush(log.batch([Spoken(subject=f"subject-{number}") for number in range(3000)]))
+    plans = await grown.worker.fetch("SELECT statement, custom_plans FROM pg_prepared_statements")
+    assert sum(row["custom_plans"] for row in plans) == 0
+    assert any("UPDATE usage_window" in row["statement"] for row in plans)
+
+
+async def _sequential_scans(connection: Connection, name: str) -> set[str]:
+    parameters = [int(number) for number in re.findall(r"\$(\d+)", STATEMENTS[name])]
+    plan = await _explain(connection, STATEMENTS[name], max(parameters, default=0))
+    return {node["Relation Name"] for node in _nodes(plan) if node["Node Type"] == "Seq Scan"}
+
+
+async def _explain(connection: Connection, statement: str, parameters: int) -> dict[str, Any]:
+    """The generic plan, as every connection of the store uses it."""
+    await connection.execute(f"PREPARE explained AS {statement}")
+    values = f"({', '.join(['NULL'] * parameters)})" if parameters else ""
+    explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON, VERBOSE) EXECUTE explained{values}")
+    await connection.execute("DEALLOCATE explained")
+    return dict(json.loads(explained)[0]["Plan"])
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from _nodes(child)
