@@ -71,9 +71,12 @@ def _exact(value: object) -> object:
         case int() | float() | Decimal():
             return exact_number(str(value))  # of a float, the digits that its JSON would have
         case dict():
-            return {storable(name): _exact(item) for name, item in value.items()}
+            exact = {}
+            for name, item in value.items():  # a comprehension would take a second frame for each level
+                exact[storable(name)] = _exact(item)
+            return exact
         case list() | tuple():
-            return [_exact(item) for item in value]
+            return list(map(_exact, value))
         case _:
             raise Refused(Code.DATA_NOT_OBJECT, f"{type(value).__name__} has no form in JSON")
 

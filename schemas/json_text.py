@@ -10,6 +10,9 @@ from schemas.event import NumberLiteral
 MAX_NESTING: Final = 256
 """Levels of objects and arrays in one text. Fixed, so that no stack's depth decides about an event."""
 
+SURELY_SHALLOW: Final = 2 * MAX_NESTING
+"""A JSON text of so many characters has no room for more levels: each is opened and closed."""
+
 _STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{\]}]', re.DOTALL)
 
 
@@ -31,7 +34,7 @@ def read_json(text: str) -> object:
 
 def nests_too_deeply(text: str) -> bool:
     """Whether objects and arrays nest deeper than `MAX_NESTING`, without reading the text."""
-    if len(text) <= 2 * MAX_NESTING or text.count("{") + text.count("[") <= MAX_NESTING:
+    if text.count("{") + text.count("[") <= MAX_NESTING:
         return False
     depth = 0
     for token in _STRING_OR_BRACKET.finditer(text):

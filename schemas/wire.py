@@ -21,7 +21,7 @@ from schemas.event import (
     MAX_VALUE_BYTES,
 )
 from schemas.instant import quick_time_us
-from schemas.json_text import MAX_NESTING
+from schemas.json_text import MAX_NESTING, SURELY_SHALLOW
 from schemas.repair import RepairOrigin, repair_origin
 from schemas.values import read_flat, read_nested
 
@@ -92,7 +92,7 @@ _read_data: Final = msgspec.json.Decoder(_Data).decode
 
 def decode(value: bytes | None, headers: Headers) -> Event | Refusal:
     """The event in a Kafka record, in structured or binary content mode, or the reason why there is none."""
-    if value is None or (len(value) > 2 * MAX_NESTING and _is_large_or_deep(value)):
+    if value is None or (len(value) > SURELY_SHALLOW and _is_large_or_deep(value)):
         return _judged(value, headers)
     if _BACKSLASH in value and b"\\u0000" in value:
         return _judged(value, headers)

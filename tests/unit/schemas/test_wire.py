@@ -218,12 +218,20 @@ def test_what_a_refusal_says_can_be_stored(value: bytes) -> None:
             (text or "").encode()
 
 
-def test_nesting_does_not_depend_on_the_stack() -> None:
+@pytest.mark.parametrize("ask", [decode, wire._judged])
+def test_nesting_does_not_depend_on_the_stack(ask: Any) -> None:
     def deeper(frames: int) -> Event | Refusal:
-        return deeper(frames - 1) if frames else decode(structured_with(nested(MAX_NESTING - 1)), ())
+        return deeper(frames - 1) if frames else ask(structured_with(nested(MAX_NESTING - 1)), ())
 
     assert isinstance(deeper(0), Event)
     assert isinstance(deeper(400), Event)
-    refusal = decode(structured_with(nested(100_000 // 6)), ())
-    assert isinstance(refusal, Refusal)
-    assert refusal.code is Code.NESTED_TOO_DEEPLY
+
+
+@pytest.mark.parametrize(
+    "text", [nested(MAX_NESTING + 1), "[" * 300, "[" * 100_000, "[" * 40_000 + "]" * 40_000]
+)
+def test_what_nests_too_deeply_is_refused_before_it_is_read(text: str) -> None:
+    for value in (structured_with(text), text.encode()):
+        refusal = decode(value, ())
+        assert isinstance(refusal, Refusal)
+        assert refusal.code is Code.NESTED_TOO_DEEPLY
