@@ -7,6 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from support.processes import Commands, plain_environment
 from support.stack import Stack, directory
 from support.topics import TopicFactory, create_topic, delete_topics, unique_name
@@ -16,6 +17,9 @@ from metering.dev.kafka.server import KafkaServer
 from metering.dev.postgres.server import PostgresServer
 
 SAID = pytest.StashKey[list[str]]()
+
+settings.register_profile("without a clock", deadline=None)  # a busy machine is no failure
+settings.load_profile("without a clock")
 
 
 def pytest_configure(config: pytest.Config) -> None:
