@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     buffer_bytes: Bytes = Field(ByteSize(256 * MIB), description="Bytes in memory at which fetching pauses")
     max_poll_records: PositiveInt = Field(20_000, description="Most records taken from the client at once")
     session_timeout_s: PositiveFloat = Field(
-        10, ge=6, description="A worker silent this long loses its partitions"
+        10, ge=1, description="A worker silent this long loses its partitions; brokers set a least"
     )
     drain_deadline_s: PositiveFloat = Field(20, description="Time to finish work on a stop or a revoke")
     tick_interval_s: PositiveFloat = Field(10, description="An idle partition gets a tick this often")
