@@ -15,8 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,20 +26,14 @@ import events
 from recount import Key, Total, recount
 from report import counts_table, differences, totals_table
 from rich.console import Console
+from workers import Workers
 
 ROOT: Final = Path(__file__).parents[2]
 HERE: Final = Path("deploy/demo")
 FILES: Final = Path(".dev/demo")
 METERING: Final = Path(sys.executable).with_name("metering")
 
-GROUPS_OF: Final = {
-    "input_tokens": "model",
-    "output_tokens": "model",
-    "requests": "model",
-    "largest_prompt": "model",
-    "models_used": "",
-}
-"""The meters of catalog.yaml, with what they are grouped by."""
+WORKERS: Final = ("worker-1", "worker-2")
 
 TICK_AFTER: Final = timedelta(hours=2)
 """What the log's clock reads after the last event: beyond the end and the grace of every window."""
@@ -49,10 +42,9 @@ PATIENCE_S: Final = 90.0
 """A worker that takes longer hangs."""
 
 WORKER_SETTINGS: Final = {
-    "METERING_FLUSH_RECORDS": "40",  # small, so that there is a half-way at all
-    "METERING_BUFFER_RECORDS": "40",
+    "METERING_FLUSH_RECORDS": "100",  # small, so that there is a half-way at all
+    "METERING_BUFFER_RECORDS": "100",
     "METERING_SESSION_TIMEOUT_S": "6",  # short, so that the survivor soon learns that it is alone
-    "METERING_LOG_FORMAT": "json",
 }
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 110)
@@ -122,7 +114,7 @@ class Demo:
         console.print(
             f"The stack is still up, and `make down` ends it. What to try next:\n"
             f"\n  source {variables}    # this run's topic and schema"
-            f"\n  {metering} totals --meter input_tokens --group-by model --subject customer-07"
+            f"\n  {metering} totals --group-by model --subject customer-07"
             f"\n  {metering} totals --meter requests --by-window --from 2023-11-16T19:00:00Z --json"
             f"\n  {metering} quarantine list"
             f"\n"
@@ -165,40 +157,33 @@ class Demo:
 
     def _count(self, records: int) -> None:
         """Let two workers count; kill one half-way, and wait for the other to be done."""
-        with self._worker("worker-1") as first, self._worker("worker-2") as second:
-            counted, owned = self._progress()
-            while counted < records / 2:
-                if first.poll() is not None or second.poll() is not None:
-                    raise Failed(f"A worker ended before half-way: see {FILES}/worker-*.log.")
-                counted, owned = self._progress()
-            victim, survivor = (first, second) if owned["worker-1"] >= owned["worker-2"] else (second, first)
-            victim.kill()
-            shares = ", ".join(f"{worker} owns {count} partitions" for worker, count in sorted(owned.items()))
-            console.print(f"{counted:,} of {records:,} records are counted; {shares}")
-            console.print(f"[yellow]kill -9 worker-{1 if victim is first else 2}[/]")
+        command = ("worker", "--until-caught-up")
+        for name in WORKERS:
+            _show(command, f"    # {name}")
+        environment = {**self._environment, **WORKER_SETTINGS}
+        with Workers([METERING, *command], WORKERS, environment, FILES) as workers:
+            if not workers.until_counted(records // 2):
+                raise Failed(f"A worker ended before half-way: see {FILES}/worker-*.log.")
+            victim, survivor = sorted(WORKERS, key=workers.counted.__getitem__, reverse=True)
+            workers.kill(victim)
+            shares = ", ".join(f"{count:,} by {name}" for name, count in workers.counted.items())
+            console.print(f"{sum(workers.counted.values()):,} of {records:,} records are counted: {shares}")
+            console.print(f"[yellow]$ kill -9    # {victim}[/]")
             try:
-                code = survivor.wait(PATIENCE_S)
+                code = workers.exit_code(survivor, PATIENCE_S)
             except subprocess.TimeoutExpired:
-                raise Failed(f"The survivor is not done after {PATIENCE_S:.0f} s: see its log.") from None
+                raise Failed(f"{survivor} is not done after {PATIENCE_S:.0f} s: see its log.") from None
             if code != 0:
-                raise Failed(f"The survivor ended with {code}: see {FILES}/worker-*.log.")
-            console.print("The survivor has counted the rest and ended with exit code 0.")
-
-    def _progress(self) -> tuple[int, Counter[str]]:
-        """How many records are counted, and how many partitions each worker owns."""
-        partitions = self._look("status")[0]["partitions"]
-        counted = sum(one["next_offset"] - one["first_offset"] for one in partitions)
-        return counted, Counter(one["owner"] for one in partitions if one["owner"])
+                raise Failed(f"{survivor} ended with exit code {code}: see {FILES}/{survivor}.log.")
+            console.print(f"{survivor} has counted the rest, and ended with exit code 0.")
 
     def _wrong_totals(self) -> list[str]:
         counted: dict[Key, Total] = {}
         provisional = 0
-        for meter, group in GROUPS_OF.items():
-            by_group = ["--group-by", group] if group else []
-            for one in self._ask("totals", "--meter", meter, *by_group, "--by-window"):
-                key = Key(meter, one["subject"], one["group"].get("model", ""), _time(one, "start"))
-                counted[key] = Total(Decimal(one["value"]), one["events"])
-                provisional += one["status"] != "final"
+        for one in self._ask("totals", "--group-by", "model", "--by-window"):
+            key = Key(one["meter"], one["subject"], one["group"]["model"] or "", _time(one, "start"))
+            counted[key] = Total(Decimal(one["value"]), one["events"])
+            provisional += one["status"] != "final"
         recounted = recount()
         console.print(totals_table(counted, recounted))
         console.print(
@@ -220,23 +205,6 @@ class Demo:
             for name in sorted(found.keys() | wanted.keys())
             if found.get(name, 0) != wanted.get(name, 0)
         ]
-
-    @contextmanager
-    def _worker(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A worker process, which does not outlive the block."""
-        settings = {**WORKER_SETTINGS, "METERING_INSTANCE": name}
-        command = ("worker", "--until-caught-up")
-        _show(command, f"    # {name}")
-        with (
-            (FILES / f"{name}.log").open("wb") as log,
-            subprocess.Popen(
-                [METERING, *command], env={**self._environment, **settings}, stderr=log
-            ) as process,
-        ):
-            try:
-                yield process
-            finally:
-                process.kill()
 
     def _do(self, *command: str) -> None:
         """Run a command that speaks for itself."""
