@@ -1,6 +1,7 @@
 """The worker's Kafka clients, each with the options that its part in the commit protocol needs."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
@@ -91,16 +92,25 @@ def check_background(consumer: AIOKafkaConsumer) -> None:
         raise KafkaError("the client's fetcher has ended")
 
 
-async def close_consumer(consumer: AIOKafkaConsumer) -> None:
-    """Leave the group if the broker answers; the session timeout does it otherwise."""
+async def close_in_time(what: str, close: Callable[[], Awaitable[object]]) -> bool:
+    """Close a client, unless a broker that does not answer keeps it from ending; whether it is closed."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await consumer.stop()
-    except TimeoutError:
-        log.warning("consumer_torn_down", after_s=CLOSE_TIMEOUT_S)
-        # What `stop` would have done next; a member whose heart beats on would hold up the group.
-        if consumer._coordinator is not None:  # noqa: SLF001
-            await consumer._coordinator._stop_heartbeat_task()  # noqa: SLF001
-        if consumer._fetcher is not None:  # noqa: SLF001
-            await consumer._fetcher.close()  # noqa: SLF001
-        await consumer._client.close()  # noqa: SLF001
+            await close()
+    except (TimeoutError, KafkaError, OSError) as error:
+        log.warning("client_abandoned", client=what, error=repr(error))
+        return False
+    return True
+
+
+async def close_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group if the broker answers; the session timeout does it otherwise."""
+    if await close_in_time("consumer", consumer.stop):
+        return
+    # What `stop` would have done next; a member whose heart beats on would hold up the group.
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001
+    if hasattr(coordinator, "_stop_heartbeat_task"):
+        await close_in_time("heartbeat", coordinator._stop_heartbeat_task)  # noqa: SLF001
+    if fetcher is not None:
+        await close_in_time("fetcher", fetcher.close)
+    await close_in_time("connections", consumer._client.close)  # noqa: SLF001

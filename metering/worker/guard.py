@@ -149,6 +149,10 @@ class Guard:
             owned.resume(view.leader_epochs[owned.partition])
             self._consumer.seek(owned.log, owned.position)
             self._consumer.resume(owned.log)
+        log.info(
+            "partitions_checked",
+            partitions={owned.partition: owned.position for owned in suspended if owned.fetchable},
+        )
 
     async def _faults(self, suspended: Sequence[Owned]) -> dict[int, Stop]:
         states = {owned.partition: owned.committed for owned in suspended}

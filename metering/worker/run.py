@@ -3,25 +3,29 @@
 import asyncio
 import gc
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from typing import Final
 
+import asyncpg
+import stamina
 import structlog
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from aggregator.state import TopicRules
 from aggregator.store import load, migrate
 from aggregator.store.errors import Fenced, StoreError
-from metering.errors import MeteringError, UnreachableError
+from metering.errors import MeteringError, UnreachableError, UsageError
 from metering.settings import Settings
 from metering.telemetry import Telemetry, catalogue, start_telemetry
 from metering.worker.catalog import CurrentCatalog
 from metering.worker.caught_up import CaughtUp
 from metering.worker.clients import (
     close_consumer,
+    close_in_time,
     control_producer,
     group_consumer,
     reading_consumer,
@@ -53,6 +57,9 @@ REJOIN_S: Final = 1.0
 START_S: Final = 60.0
 """Longest wait for the servers before the first record."""
 
+SWITCH_INTERVAL_S: Final = 0.0005
+"""The loop waits this long for the folding thread at every turn: Python's own 5 ms would add up."""
+
 GC_THRESHOLDS: Final = (100_000, 50, 100)
 """Batches are many objects and no cycles: looking at them often is time lost."""
 
@@ -71,6 +78,8 @@ async def run(settings: Settings, *, until_caught_up: bool) -> int:
     shutdown = Shutdown()
     shutdown.listen()
     gc.set_threshold(*GC_THRESHOLDS)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    stamina.instrumentation.set_on_retry_hooks(())  # `server_away` says more
     return await serve(settings, shutdown, until_caught_up=until_caught_up)
 
 
@@ -88,7 +97,7 @@ async def serve(settings: Settings, shutdown: Shutdown, *, until_caught_up: bool
             await _work(services)
         _raise_reason(shutdown)
     except StoppedEarlyError:
-        log.info("stopped_early")
+        pass  # there was nothing to drain
     except BaseException as error:
         code = error.code if isinstance(error, (MeteringError, StoreError)) else type(error).__name__
         raise
@@ -146,6 +155,7 @@ async def _stop_when_caught_up(services: Services) -> None:
         "find the end", lambda: services.topic.reader.ends(range(services.rules.partitions))
     )
     log.info("catching_up", ends=ends)
+    await services.checked.wait()  # or a log that is another one, and empty, would look counted
     await CaughtUp(ends, services.database, services.patience, services.counted).wait()
     services.shutdown.request()
 
@@ -161,7 +171,10 @@ async def _services(
 ) -> Services:
     if settings.admin_port is not None:
         server = AdminServer(readiness, settings.admin_host, settings.admin_port)
-        await server.start()
+        try:
+            await server.start()
+        except OSError as error:
+            raise UsageError("settings_invalid", f"The admin port cannot be used: {error}.") from error
         opened.push_async_callback(server.close)
         log.info("admin_listening", host=settings.admin_host, port=server.port)
     instruments = telemetry.instruments
@@ -178,7 +191,7 @@ async def _services(
                 )
             topic = await _topic(settings, rules, brokers, opened)
             producer = control_producer(settings)
-            opened.push_async_callback(producer.stop)
+            opened.push_async_callback(close_in_time, "producer", producer.stop)
             await brokers.until_done("start the producer", producer.start)
             current = CurrentCatalog(database, patience)
             await current.reload()
@@ -208,6 +221,7 @@ async def _services(
         measures=measures,
         outbox=Outbox(rules, database, patience, producer, instruments),
         housekeeping=Housekeeping(database, patience),
+        checked=asyncio.Event(),
         counted=asyncio.Event(),
     )
 
@@ -221,7 +235,7 @@ async def _rules(database: Database) -> TopicRules:
 async def _topic(settings: Settings, rules: TopicRules, brokers: Patience, opened: AsyncExitStack) -> Topic:
     """The topic as it is now; from here on it must not change its identity."""
     watch = TopicWatch(watching_client(settings), rules.name)
-    opened.push_async_callback(watch.close)
+    opened.push_async_callback(close_in_time, "watch", watch.close)
     await brokers.until_done("connect", watch.start)
     consumer = reading_consumer(settings)
     opened.push_async_callback(close_consumer, consumer)
@@ -241,6 +255,10 @@ def _impatient(readiness: Readiness) -> Iterator[None]:
     """At the start a server that is away may as well be a wrong address: tell, rather than wait for ever."""
     try:
         yield
+    except asyncpg.PostgresError as error:
+        raise UnreachableError(
+            "postgres_refused", f"The database refused ({error.sqlstate}: {error})."
+        ) from error
     except TimeoutError as error:
         server = "postgres" if "database" in readiness.reasons else "kafka"
         waited = "; ".join(reason for name, reason in readiness.reasons.items() if name != "worker")

@@ -38,5 +38,6 @@ class Services:
     flusher: Flusher
     measures: Measures
     outbox: Outbox
+    checked: asyncio.Event  # set when an assignment's logs have been checked
     counted: asyncio.Event  # set at every commit
     housekeeping: Housekeeping

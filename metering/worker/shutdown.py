@@ -54,6 +54,7 @@ class Shutdown:
         finally:
             stopping.cancel()
             task.cancel()
+            await asyncio.wait((task,))
 
     def _obey(self, number: signal.Signals) -> None:
         if self.requested.is_set():

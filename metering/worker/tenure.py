@@ -161,6 +161,7 @@ class Tenure:
         self._intake.changed.set()
         if not any(owned.suspended and owned.stop is None for owned in self._owned.values()):
             self._services.readiness.clear("worker")
+            self._services.checked.set()
 
     def _stop(self, stop: Stop) -> None:
         """Set a partition aside, loudly; end the process if there is no point in going on."""

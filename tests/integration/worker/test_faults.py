@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from integration.worker.fixtures import NewWorld
-from integration.worker.world import asked, becomes, events, usages
+from integration.worker.world import asked, becomes, events, usages, waits_for_a_lock
 from structlog.typing import EventDict
 from support.postgres_wire import (
     CommitFault,
@@ -21,7 +20,6 @@ from support.postgres_wire import (
 )
 from support.proxy import Link, Proxy, Rule
 
-from metering.dev.conditions import until
 from metering.dev.ports import free_ports
 from metering.worker import folder
 from schemas.codes import Code
@@ -76,17 +74,6 @@ def folded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(folder, "fold_stretches", noting)
     return counts
-
-
-async def waits_for_a_lock(dsn: str) -> None:
-    """Wait until a transaction waits for a row of another."""
-    looking = await asyncpg.connect(dsn)
-
-    async def waits() -> bool:
-        return bool(await looking.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-
-    assert await until(waits, deadline_s=60)
-    await looking.close()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from decimal import Decimal
 from http.client import HTTPConnection
 from typing import Any
 
+import asyncpg
 from aiokafka import AIOKafkaProducer
 from structlog.typing import EventDict
 
@@ -199,3 +200,14 @@ async def becomes(condition: Callable[[], Any]) -> None:
 def events(logged: list[EventDict], name: str) -> list[EventDict]:
     """The log lines of one kind."""
     return [event for event in logged if event["event"] == name]
+
+
+async def waits_for_a_lock(dsn: str) -> None:
+    """Wait until a transaction waits for a row of another."""
+    looking = await asyncpg.connect(dsn)
+
+    async def waits() -> bool:
+        return bool(await looking.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    assert await until(waits, deadline_s=60)
+    await looking.close()

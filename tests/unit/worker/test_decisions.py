@@ -1,0 +1,146 @@
+import asyncio
+
+import asyncpg
+import pytest
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaConnectionError,
+    OffsetOutOfRangeError,
+    RecordTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    UnsupportedCodecError,
+)
+
+from aggregator.store.errors import CatalogMoved, Fenced, NotMigrated, UnknownOutcome
+from metering.errors import StoppedError
+from metering.worker.caught_up import reached
+from metering.worker.health import Readiness
+from metering.worker.log_reader import may_be_undecodable
+from metering.worker.patience import MISSING_TOPIC_S, Patience, brokers_pass, database_passes
+from metering.worker.stops import Stop, first_cause, stopped_error, topic_error
+from schemas.codes import Code
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(),
+        TimeoutError(),
+        asyncpg.ConnectionDoesNotExistError(),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.SerializationError(),
+        asyncpg.DeadlockDetectedError(),
+        asyncpg.AdminShutdownError(),
+        asyncpg.CannotConnectNowError(),
+        asyncpg.TooManyConnectionsError(),
+        asyncpg.QueryCanceledError(),
+        asyncpg.LockNotAvailableError(),
+        asyncpg.DiskFullError(),
+    ],
+)
+def test_what_a_database_that_is_away_raises_passes(error: Exception) -> None:
+    assert database_passes(error, 1e6)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.UniqueViolationError(),
+        asyncpg.CheckViolationError(),
+        asyncpg.InsufficientPrivilegeError(),
+        asyncpg.UndefinedTableError(),
+        asyncpg.InvalidPasswordError(),
+        asyncpg.exceptions._base.DataError("invalid input for query argument"),
+        Fenced([1]),
+        CatalogMoved(3),
+        NotMigrated("x"),
+        UnknownOutcome(),
+        ValueError(),
+        KeyError(),
+    ],
+)
+def test_everything_else_does_not(error: Exception) -> None:
+    assert not database_passes(error, 0)
+
+
+def test_a_topic_may_be_unknown_for_a_while() -> None:
+    assert brokers_pass(UnknownTopicOrPartitionError(), MISSING_TOPIC_S - 1)
+    assert not brokers_pass(UnknownTopicOrPartitionError(), MISSING_TOPIC_S)
+    assert brokers_pass(KafkaConnectionError(), 1e6)
+    assert not brokers_pass(TopicAuthorizationFailedError(), 0)
+    assert not brokers_pass(ValueError(), 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "may_be"),
+    [
+        (CorruptRecordException(), True),
+        (RecordTooLargeError(), True),
+        (UnsupportedCodecError(), True),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, ""), True),
+        (RuntimeError("a codec's own error"), True),
+        (OffsetOutOfRangeError({}), False),
+        (KafkaConnectionError(), False),
+        (TimeoutError(), False),
+    ],
+)
+def test_which_errors_a_record_may_have_caused(error: Exception, may_be: bool) -> None:  # noqa: FBT001
+    assert may_be_undecodable(error) is may_be
+
+
+async def test_patience_tries_again_says_so_and_ends_with_what_does_not_pass() -> None:
+    readiness = Readiness()
+    readiness.clear("worker")
+    patience = Patience("database", database_passes, readiness)
+    seen: list[bool] = []
+
+    async def work() -> int:
+        seen.append(readiness.ready)
+        if len(seen) < 3:
+            raise ConnectionRefusedError
+        return 7
+
+    assert await patience.until_done("work", work) == 7
+    assert seen == [True, False, False]
+    assert readiness.ready
+
+    async def broken() -> None:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        await patience.until_done("work", broken)
+
+
+async def test_patience_can_be_cancelled() -> None:
+    patience = Patience("database", database_passes, Readiness())
+
+    async def work() -> None:
+        raise ConnectionRefusedError
+
+    task = asyncio.create_task(patience.until_done("work", work))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_a_stop_comes_before_a_bug_and_a_fence_comes_last() -> None:
+    stop, bug, fence = topic_error(Code.LOG_REPLACED, "gone"), KeyError(), Fenced([1])
+    assert first_cause(ExceptionGroup("", [fence, ExceptionGroup("", [bug, stop])])) is stop
+    assert first_cause(ExceptionGroup("", [fence, ExceptionGroup("", [fence, bug])])) is bug
+    assert first_cause(ExceptionGroup("", [fence, fence])) is fence
+
+
+def test_a_stop_says_where_what_and_what_to_do() -> None:
+    error = stopped_error(Stop(Code.CLOCK_JUMP, 3, 77, "an hour ahead"))
+    assert isinstance(error, StoppedError)
+    assert error.code == "clock_jump"
+    assert error.sentence.startswith("Partition 3, offset 77: an hour ahead. ")
+    assert "cap" in error.sentence
+
+
+def test_reached_means_every_partition() -> None:
+    assert reached({0: 5, 1: 7}, {0: 5, 1: 7})
+    assert reached({0: 5, 1: 7}, {})
+    assert not reached({0: 5, 1: 6}, {0: 5, 1: 7})
