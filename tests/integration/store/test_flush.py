@@ -156,26 +156,21 @@ async def test_another_process_finds_the_series(store: Store) -> None:
     assert await store.rows("series") == 2 * len(METER_IDS)
 
 
-async def test_two_flushes_that_make_the_same_series_wait_for_each_other(
+async def test_two_flushes_that_make_the_same_series_do_not_deadlock(
     store: Store, connected: Connect
 ) -> None:
+    """They meet them in opposite orders, at the same moment."""
     workers = [await connected(role="metering_worker") for _ in range(2)]
-    for turn in range(5):
-        events = [Spoken(subject=f"{turn}-{number}") for number in range(50)]
-        await asyncio.gather(
-            *(
-                flush(
-                    worker,
-                    [store.logs[partition].batch(events)],
-                    store.epochs,
-                    store.kinds,
-                    StoreCache(),
-                    STAMP,
-                )
-                for partition, worker in enumerate(workers)
-            )
-        )
-    assert await store.rows("series") == 5 * 50 * len(METER_IDS)
+    await store.flush(store.logs[0].batch([Spoken()]), store.logs[1].batch([Spoken()]))
+    for turn in range(3):
+        events = [Spoken(subject=f"{turn}-{number}") for number in range(500)]
+        batches = [store.logs[0].batch(events), store.logs[1].batch(events[::-1])]
+        async with asyncio.TaskGroup() as flushing, store.owner.transaction():
+            await store.owner.execute("LOCK TABLE series IN SHARE MODE")
+            for worker, batch in zip(workers, batches, strict=True):
+                flushing.create_task(flush(worker, [batch], store.epochs, store.kinds, StoreCache(), STAMP))
+            await store.until_lock_waits(2)
+    assert await store.rows("series") == (1 + 3 * 500) * len(METER_IDS)
     assert await doctor.checks(store.owner) == []
 
 
