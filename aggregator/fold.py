@@ -15,7 +15,7 @@ from aggregator.catalog import Catalog
 from aggregator.clock import frontiers_us
 from aggregator.dedupe import Queries, Verdict, deduplicate, hours_to_load
 from aggregator.identity import Identifier, columns, record_hash
-from aggregator.memory import I64, U64, packed, run_of
+from aggregator.memory import I64, Run, packed, run_of
 from aggregator.reading import Reading
 from aggregator.refusals import quarantined
 from aggregator.state import ArchivedHour, Needs, PartitionState, TopicRules, live_since_hour
@@ -25,7 +25,7 @@ from schemas.partitioner import PARTITIONERS
 from schemas.wire import Event
 
 Flags = NDArray[np.bool_]
-NewIds = Mapping[int, tuple[U64, U64]]  # event hour -> columns of the entries accepted in it
+NewIds = Mapping[int, Run]  # event hour -> the entries accepted in it
 
 _CACHED_SUBJECTS: Final = 200_000
 
@@ -156,7 +156,7 @@ def _batch(
         unmetered=metered.unmetered,
         late_by_pipeline=metered.late_by_pipeline,
         meters=tallies(metered, catalog),
-        ids={hour: packed(high, low) for hour, (high, low) in ids.items()},
+        ids={hour: packed(run.high, run.low) for hour, run in ids.items()},
         increments=metered.increments,
         adjustments=metered.adjustments,
         quarantined=quarantined(
@@ -173,7 +173,7 @@ def _ids_by_hour(queries: Queries, is_accepted: Flags) -> NewIds:
     by_hour = {}
     for hour in np.unique(queries.hours[is_accepted]).tolist():
         rows = is_accepted & (queries.hours == hour)
-        by_hour[hour] = queries.high[rows], queries.low[rows]
+        by_hour[hour] = run_of(queries.high[rows], queries.low[rows], hour, hour)
     return by_hour
 
 
@@ -189,8 +189,7 @@ def _state_after(
     since_hour = live_since_hour(state.rules, frontier_us)
     memory = state.memory
     archive = dict(state.archive)
-    for hour, (high, low) in ids.items():
-        run = run_of(high, low, hour, hour)
+    for hour, run in ids.items():
         memory = memory.with_run(run, since_hour)
         if hour in archive:
             archive[hour] = ArchivedHour(archive[hour].memory.with_run(run, hour), reading.next_offset)

@@ -125,7 +125,10 @@ class Memory:
 
 
 def run_of(high: U64, low: U64, first_hour: int, last_hour: int) -> Run:
-    """A run of entries in any order, of events between two hours (inclusive)."""
+    """A run of entries in any order, of events between two hours (inclusive).
+
+    The sort is one that merges what is sorted already, as stored chunks are: a reload takes a quarter.
+    """
     order = np.argsort(high, kind="stable")
     return Run(high[order], low[order], first_hour, last_hour)
 
