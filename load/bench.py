@@ -12,13 +12,14 @@ from statistics import linear_regression, median
 from typing import Final, NamedTuple
 
 import cyclopts
-from counting import MILLION, Counted, Site, count
+from counting import MILLION, Counted, count
 from getmany import Bare, read_bare
 from producers import produce
 from remembered import Remembered, remember
 from rich.console import Console
 from rich.table import Table
 from servers import directory, running_servers
+from sites import Site
 
 FLAT_EVENTS: Final = 5 * MILLION
 MIB: Final = 1024 * 1024
@@ -98,13 +99,15 @@ async def _bench(
                 console.print(f"Run {run}: every total is right; {pairs[-1].ratio:.3f} of getmany's rate")
             console.print(_table(pairs))
             result = _medians(pairs)
+            database = f"run_{runs}"
             if flat_memory:
                 console.print(f"Writing {FLAT_EVENTS:,} events more …")
                 totals = totals.plus(produce(servers.kafka.address, site.topic, FLAT_EVENTS, seed + 1))
-                counted = await count(site, "flat", totals)
+                database = "flat"
+                counted = await count(site, database, totals)
                 console.print(_memory_series(counted))
                 result["rss_growth_bytes_per_id"] = round(rss_growth_bytes_per_id(counted), 1)
-            environment = {**environment, "METERING_POSTGRES_DSN": servers.postgres.dsn(f"run_{runs}")}
+            environment = {**environment, "METERING_POSTGRES_DSN": servers.postgres.dsn(database)}
             memory = await remember(environment, partitions, home)
             console.print(_memory(memory))
             return {**result, "ram_bytes_per_id": round(memory.ram_bytes_per_id, 1)}

@@ -3,15 +3,15 @@
 import json
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any, Final, NamedTuple
 
 import asyncpg
 from collector import Collector, collecting
-from commands import Environment, Worker, run, settings, worker
-from servers import CpuSeconds, Servers, cpu_seconds, new_database
-from workload import CATALOG, REQUESTS_METER, TOKENS_METER, Totals
+from commands import Environment, Worker, run, worker
+from servers import CpuSeconds, cpu_seconds
+from sites import Site
+from workload import REQUESTS_METER, TOKENS_METER, Totals
 
 MILLION: Final = 1_000_000
 
@@ -60,39 +60,6 @@ class Counted:
     def wal_bytes_per_event(self) -> float:
         """Full-page images included."""
         return self.wal.bytes / self.records
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where runs take place: the servers, and one topic with its contract."""
-
-    servers: Servers
-    home: Path
-    topic: str
-    partitions: int
-
-    def settings(self, **more: str) -> Environment:
-        """The settings that all processes share, and more."""
-        contract = self.home / f"{self.topic}.yaml"
-        contract.write_text(f"{{name: {self.topic}, partitions: {self.partitions}}}\n")
-        return settings(
-            kafka_bootstrap_servers=self.servers.kafka.address,
-            topic=self.topic,
-            topic_file=str(contract),
-            log_format="json",
-            **more,
-        )
-
-    async def prepared(self, database: str) -> Environment:
-        """Make the topic if it is not there, and an empty database that counts it; its worker's settings."""
-        dsn = await new_database(self.servers.postgres, database)
-        environment = self.settings(postgres_dsn=dsn, consumer_group=database)
-        catalog = self.home / "catalog.yaml"
-        catalog.write_text(CATALOG)
-        run(environment, "migrate")
-        run(environment, "topics", "apply")
-        run(environment, "catalog", "apply", str(catalog))
-        return environment
 
 
 async def count(site: Site, database: str, expected: Totals) -> Counted:
