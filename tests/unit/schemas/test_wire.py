@@ -227,6 +227,13 @@ def test_nesting_does_not_depend_on_the_stack(ask: Any) -> None:
     assert isinstance(deeper(400), Event)
 
 
+@pytest.mark.parametrize("part", [{"n": [1]}, "[[[{{{", '"['])
+def test_many_brackets_are_not_deep(part: object) -> None:
+    event = decode(structured(data={"parts": [part] * 300}), ())
+    assert isinstance(event, Event)
+    assert event.values == {"parts": [part] * 300}
+
+
 @pytest.mark.parametrize(
     "text", [nested(MAX_NESTING + 1), "[" * 300, "[" * 100_000, "[" * 40_000 + "]" * 40_000]
 )
