@@ -4,7 +4,6 @@ Everything happens in this process, on records made here: a change of the hot pa
 """
 
 import gc
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -22,15 +21,16 @@ from workload import CATALOG, HEADERS, Workload
 import aggregator.fold
 from aggregator.batch import Batch
 from aggregator.catalog import Catalog, compile_catalog
-from aggregator.fold import fold
-from aggregator.reading import read
-from aggregator.state import Claimed, PartitionState, TopicRules, opened, settled
+from aggregator.state import Claimed, PartitionState, TopicRules, opened
+from metering.worker import folding, landing
+from metering.worker.backlog import Stretch
 from metering.worker.run import GC_THRESHOLDS
 from schemas.catalog import load_catalog
 from schemas.partitioner import murmur2_partition
 
 HOUR_US: Final = 3_600_000_000
 RECORDS_PER_MS: Final = 100
+AGE_MS: Final = 3_600_000
 WARM_UP_FLUSHES: Final = 1
 
 RULES: Final = TopicRules(
@@ -45,17 +45,18 @@ RULES: Final = TopicRules(
 )
 
 STAGES: Final = {
-    "decode": "read",
-    "clock": "frontiers_us",
-    "admission": "admit",
-    "identity": "_queries",
-    "dedupe": "deduplicate",
-    "accepted": "_accepted",
-    "meters": "meter_events",
-    "batch": "_batch",  # packing, the next state and its memory, the meters' tallies
-    "settle": "settled",
+    "decode": (folding, "read"),
+    "check": (folding, "_first_stop"),
+    "clock": (aggregator.fold, "frontiers_us"),
+    "admission": (aggregator.fold, "admit"),
+    "identity": (aggregator.fold, "_queries"),
+    "dedupe": (aggregator.fold, "deduplicate"),
+    "accepted": (aggregator.fold, "_accepted"),
+    "meters": (aggregator.fold, "meter_events"),
+    "batch": (aggregator.fold, "_batch"),  # packing, the next state and its memory, the meters' tallies
+    "settle": (landing, "settled"),
 }
-"""The timed functions, by their stage; all but the first and the last are called by `fold`."""
+"""The timed functions and the modules that call them, by their stage."""
 
 Records = Sequence[ConsumerRecord[bytes, bytes]]
 P = ParamSpec("P")
@@ -108,7 +109,7 @@ class Log:
     def __init__(self) -> None:
         self._workload = Workload(1)
         self._next_offsets = [0] * RULES.partitions
-        self._now_ms = time.time_ns() // 1_000_000
+        self._now_ms = time.time_ns() // 1_000_000 - AGE_MS
 
     def stretches(self, count: int) -> Sequence[Records]:
         """The next `count` records, a list per partition."""
@@ -154,16 +155,18 @@ def catalog() -> Catalog:
 
 
 def run_flush(stretches: Sequence[Records], states: list[PartitionState], meters: Catalog) -> int:
-    """Decode and fold one flush's worth, as the worker does; how many events were accepted."""
-    accepted = 0
+    """Decode, check, fold and settle one flush's worth, as the worker does; how many events were accepted."""
+    jobs = []
     for partition, records in enumerate(stretches):
-        state = states[partition]
-        reading = read(partition, state.next_offset, state.next_offset + len(records), records)
-        batch = fold(reading, state, meters)
-        if not isinstance(batch, Batch):
-            msg = f"the fold lacks {batch}"
-            raise TypeError(msg)
-        states[partition] = settled(batch.next_state, batch.next_state, meters.windows_us)
+        first = states[partition].next_offset
+        stretch = Stretch(partition, 0, first, first + len(records), records, 0, 0, 0)
+        jobs.append((stretch, states[partition]))
+    accepted = 0
+    for _, stop, batch in folding.fold_stretches(jobs, meters, time.time_ns() // 1000):
+        if stop is not None or not isinstance(batch, Batch):
+            raise TypeError(f"the fold gave {batch}, and {stop} to stop at")
+        state = batch.next_state
+        states[batch.partition] = landing.settled(state, state, meters.windows_us)
         accepted += batch.outcomes.accepted
     return accepted
 
@@ -176,8 +179,7 @@ def main(*, flushes: int = 8, records: int = 100_000) -> None:
         records: in each of them, over six partitions.
     """
     stopwatch = Stopwatch()
-    for stage, name in STAGES.items():
-        module = sys.modules[__name__] if name in {"read", "settled"} else aggregator.fold
+    for stage, (module, name) in STAGES.items():
         setattr(module, name, stopwatch.timed(stage, getattr(module, name)))
     log, meters = Log(), catalog()
     states = [opened(RULES, Claimed(p, 0, None, None, None), b"", {}) for p in range(RULES.partitions)]

@@ -130,8 +130,8 @@ class Proxy:
                         lambda piece: self.rule.from_server(piece, link),
                     )
                 )
-        except* ConnectionError:
-            pass  # one side is gone in the middle of a write, so the other goes too
+        except* OSError:
+            pass  # one side is gone in the middle of a write or a goodbye, so the other goes too
         finally:
             link.cut()
             del self._links[task]
