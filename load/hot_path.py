@@ -4,6 +4,7 @@ Everything happens in this process, on records made here: a change of the hot pa
 """
 
 import gc
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -21,8 +22,8 @@ from workload import CATALOG, HEADERS, Workload
 import aggregator.fold
 from aggregator.batch import Batch
 from aggregator.catalog import Catalog, compile_catalog
-from aggregator.state import Claimed, PartitionState, TopicRules, opened
-from metering.worker import folding, landing
+from aggregator.state import Claimed, PartitionState, TopicRules, opened, settled
+from metering.worker import folding
 from metering.worker.backlog import Stretch
 from metering.worker.run import GC_THRESHOLDS
 from schemas.catalog import load_catalog
@@ -54,7 +55,7 @@ STAGES: Final = {
     "accepted": (aggregator.fold, "_accepted"),
     "meters": (aggregator.fold, "meter_events"),
     "batch": (aggregator.fold, "_batch"),  # packing, the next state and its memory, the meters' tallies
-    "settle": (landing, "settled"),
+    "settle": (sys.modules[__name__], "settled"),
 }
 """The timed functions and the modules that call them, by their stage."""
 
@@ -166,7 +167,7 @@ def run_flush(stretches: Sequence[Records], states: list[PartitionState], meters
         if stop is not None or not isinstance(batch, Batch):
             raise TypeError(f"the fold gave {batch}, and {stop} to stop at")
         state = batch.next_state
-        states[batch.partition] = landing.settled(state, state, meters.windows_us)
+        states[batch.partition] = settled(state, state, meters.windows_us)
         accepted += batch.outcomes.accepted
     return accepted
 
