@@ -10,13 +10,9 @@ import asyncpg
 import msgspec
 
 if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
-
-    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
-    Pool = asyncpg.Pool[asyncpg.Record]
+    Connection = asyncpg.Connection[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
-    Pool = asyncpg.Pool
 
 BEGINNING_US: Final = -(2**63) + 946_684_800_000_000
 """`-infinity` as a `timestamptz` carries it: before everything, "from the beginning" or "no record yet"."""
@@ -61,18 +57,6 @@ async def connect(dsn: str, options: StoreOptions) -> Connection:
     connection: Connection = await asyncpg.connect(dsn, **_arguments(options))
     await _set_types(connection)
     return connection
-
-
-def pool(dsn: str, options: StoreOptions, *, size: int) -> Pool:
-    """A pool of up to `size` connections; use it with `async with`, which opens it."""
-    return asyncpg.create_pool(
-        dsn,
-        min_size=1,
-        max_size=size,
-        init=_set_types,
-        max_inactive_connection_lifetime=0.0,
-        **_arguments(options),
-    )
 
 
 def _arguments(options: StoreOptions) -> dict[str, Any]:
