@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from integration.worker.fixtures import NewWorld
-from integration.worker.world import asked, becomes, events, usages, waits_for_a_lock
+from integration.worker.world import Usage, asked, becomes, events, usages, waits_for_a_lock
 from structlog.typing import EventDict
 from support.postgres_wire import (
     CommitFault,
@@ -23,7 +25,18 @@ from support.proxy import Link, Proxy, Rule
 from metering.dev.ports import free_ports
 from metering.worker import folder
 from schemas.codes import Code
+from schemas.repair import REPAIR_HEADER, RepairOrigin
 
+REFUSE_BAD = """
+    CREATE FUNCTION refuse_bad() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.subject LIKE 'bad%' THEN
+            RAISE EXCEPTION 'untranslatable' USING ERRCODE = '22P05';
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER refuse_bad BEFORE INSERT ON series FOR EACH ROW EXECUTE FUNCTION refuse_bad();
+"""
 QUICK = {"statement_timeout_s": 1.0, "lock_timeout_s": 0.5}
 
 
@@ -183,24 +196,43 @@ async def test_the_next_batch_is_folded_while_one_is_flushed(
     assert (await world.outcomes())["duplicate"] == 40
 
 
+async def test_a_repair_is_compared_with_ids_that_are_still_in_flight(
+    new_world: NewWorld, proxy: Proxy, database: str, folded: list[int]
+) -> None:
+    world = await new_world(partitions=1, clock="record", flush_interval_s=0.5)
+    recent = Usage("subject-0", 5)
+    old = replace(Usage("subject-0", 7), time=recent.time - timedelta(hours=49))
+    now_ms = int(recent.time.timestamp() * 1000)
+    fault = HoldCommit()
+    proxy.rule = OnFlushes(fault)
+    async with world.worker(postgres_dsn=dsn_through(proxy, database)):
+        send = world.producer.send
+        # In one batch an id is accepted and then, two days later by the log, forgotten.
+        await send(world.settings.topic, old.value, key=b"subject-0", timestamp_ms=now_ms - 49 * 3_600_000)
+        await send(world.settings.topic, recent.value, key=b"subject-0", timestamp_ms=now_ms)
+        await world.producer.flush()
+        await asyncio.wait_for(fault.happened.wait(), 60)
+        assert folded == [2]
+        # Only the flight in the air knows that this repair is a copy.
+        await send(
+            world.settings.topic,
+            old.value,
+            key=b"subject-0",
+            timestamp_ms=now_ms,
+            headers=[(REPAIR_HEADER, RepairOrigin(0, 12345, Code.TOO_OLD).encode())],
+        )
+        await becomes(lambda: folded == [2, 1])
+        fault.release()
+        await world.counts(3)
+    assert await world.outcomes() == {"accepted": 2, "duplicate": 1}
+
+
 async def test_values_that_the_database_refuses_are_found_and_kept(new_world: NewWorld) -> None:
     world = await new_world()
-    await world.database.execute(
-        """
-        CREATE FUNCTION refuse_bad() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            IF NEW.subject LIKE 'bad%' THEN
-                RAISE EXCEPTION 'untranslatable' USING ERRCODE = '22P05';
-            END IF;
-            RETURN NEW;
-        END $$;
-        CREATE TRIGGER refuse_bad BEFORE INSERT ON series FOR EACH ROW EXECUTE FUNCTION refuse_bad();
-        """
-    )
+    await world.database.execute(REFUSE_BAD)
     good = usages(100)
-    bad = [type(event)(f"bad-{number}", 1) for number, event in enumerate(good[:3])]
-    mixed = [*good[:20], bad[0], *good[20:60], bad[1], bad[2], *good[60:]]
-    await world.publish(mixed)
+    bad = [Usage(f"bad-{number}", 1) for number in range(3)]
+    await world.publish([*good[:20], bad[0], *good[20:60], bad[1], bad[2], *good[60:]])
     for event in bad:
         del world.published[event.id]
     assert await world.catch_up() == 0
@@ -208,6 +240,27 @@ async def test_values_that_the_database_refuses_are_found_and_kept(new_world: Ne
     assert [(row["code"], row["subject"]) for row in kept] == [
         (Code.STORE_REJECTED, f"bad-{number}") for number in range(3)
     ]
+    await world.is_exact()
+
+
+async def test_what_was_folded_after_a_refused_value_is_folded_again(
+    new_world: NewWorld, folded: list[int]
+) -> None:
+    world = await new_world(partitions=1)
+    await world.database.execute(REFUSE_BAD)
+    bad = Usage("bad", 1)
+    async with world.worker():
+        async with world.database.transaction():
+            await world.database.execute("LOCK TABLE series IN ACCESS EXCLUSIVE MODE")
+            await world.publish([bad])
+            await waits_for_a_lock(world.settings.postgres_dsn.get_secret_value())
+            # Folded now, this copy is a duplicate of an event that will turn out not to be counted.
+            seen = sum(folded)
+            await world.publish([*usages(10), bad])
+            await becomes(lambda: sum(folded) == seen + 11)
+        await world.counts(12)
+    del world.published[bad.id]
+    assert await world.outcomes() == {"accepted": 10, "quarantined": 2}
     await world.is_exact()
 
 

@@ -1,6 +1,5 @@
 """What must stop counting does so loudly, with its code, and without counting anything wrongly before."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -86,7 +85,6 @@ async def test_a_clock_that_jumped_stops_its_partition_until_a_person_caps_it(
     port = free_ports(1)[0]
     world = await new_world(partitions=2, clock="record", admin_port=port)
     await publish_to(world, 0, 5)
-    jumped = (await publish_to(world, 0, 0)) or Usage("s", 1)
     subject = next(iter(world.published.values())).subject
     jumped = Usage(subject, 100)
     ahead_ms = (time.time_ns() // 1_000_000) + 3_600_000
@@ -104,8 +102,7 @@ async def test_a_clock_that_jumped_stops_its_partition_until_a_person_caps_it(
         assert not worker.task.done()
         status, said = await asked(port, "/readyz")
         assert (status, set(said["reasons"])) == (503, {"partition 0"})
-    world_without_port = world.with_settings(admin_port=None)
-    world.settings = world_without_port
+    world.settings = world.with_settings(admin_port=None)
     await refuses(world, Code.CLOCK_JUMP)
     del world.published[after.id]
     await world.is_exact()
@@ -223,6 +220,21 @@ async def test_a_record_that_cannot_be_decoded_stops_its_partition_until_a_perso
     assert await world.outcomes() == {"accepted": 40, "quarantined": 1, "lost": 2}
 
 
+async def test_a_process_without_a_partition_that_can_go_on_ends(
+    new_world: NewWorld, produce_undecodable: ProduceUndecodable, logged: list[EventDict]
+) -> None:
+    world = await new_world(partitions=2)
+    await publish_to(world, 0, 10)
+    await publish_to(world, 1, 10)
+    async with stops(world, Code.UNDECODABLE_RECORD, logged):
+        await produce_undecodable(world.settings.topic, 0)
+        await becomes(lambda: events(logged, "partition_stopped"))
+        await produce_undecodable(world.settings.topic, 1)
+    assert [event["partition"] for event in events(logged, "partition_stopped")] == [0, 1]
+    assert events(logged, "drained"), "what lay before is counted"
+    assert await world.outcomes() == {"accepted": 20, "quarantined": 2}
+
+
 async def test_a_schema_that_counts_another_topic(new_world: NewWorld) -> None:
     world = await new_world(partitions=1)
     world.settings = world.with_settings(topic="another")
@@ -244,4 +256,3 @@ async def delete_before(world: World, partition: int, offset: int) -> None:
     async with admin_client(world.settings.kafka_bootstrap_servers) as admin:
         log = TopicPartition(world.settings.topic, partition)
         await admin.delete_records({log: RecordsToDelete(before_offset=offset)})
-        await asyncio.sleep(0)
