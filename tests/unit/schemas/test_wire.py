@@ -191,6 +191,22 @@ def test_a_repair_record_names_its_origin(headers: Headers) -> None:
     assert event.repair == origin
 
 
+@pytest.mark.parametrize("name", ["id", "source", "type", "subject"])
+@pytest.mark.parametrize(("text", "code"), [("a\0", Code.NUL_CHARACTER), ("a\ud83e", Code.BAD_UTF8)])
+def test_no_attribute_has_what_cannot_be_stored(name: str, text: str, code: Code) -> None:
+    refusal = decode(structured(**{name: text}), ())
+    assert isinstance(refusal, Refusal)
+    assert refusal.code is code
+    assert getattr(refusal, name) is None
+
+
+def test_extensions_are_ignored_whatever_they_hold() -> None:
+    in_value = structured(extension={"text": "a\0\ud83e", "number": 1}).replace(b"1}", b"1e999}")
+    assert isinstance(decode(in_value, ()), Event)
+    in_headers = [*binary(), ("ce_extension", b"\xff\0"), ("other", b"\xff\0"), ("ce_null", None)]
+    assert isinstance(decode(json.dumps(DATA).encode(), in_headers), Event)
+
+
 def test_a_refusal_keeps_what_could_be_read() -> None:
     refusal = decode(structured(id="x" * 257, source="a\0b", subject=5), ())
     assert refusal == Refusal(
