@@ -12,6 +12,7 @@ import yaml
 from unit.schemas.records import ATTRIBUTES
 
 import schemas
+from schemas import generate
 from schemas.catalog import load_catalog
 from schemas.generate import documents, main, stale
 from schemas.topic import load_topic
@@ -52,6 +53,17 @@ def test_a_stale_document_is_shown(tmp_path: Path) -> None:
     (tmp_path / "asyncapi.yaml").unlink()
     changed = {line.split()[1] for line in stale(tmp_path, documents()) if line.startswith("--- ")}
     assert changed == {"topic.schema.json", "left-over.json", "asyncapi.yaml"}
+
+
+def test_check_fails_until_the_documents_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(generate, "_GENERATED", tmp_path)
+    assert main(["--check"]) == 1
+    assert "+asyncapi: 3.0.0" in capsys.readouterr().out
+    assert main([]) == 0
+    assert main(["--check"]) == 0
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("name", ["usage-event", "catalog", "topic"])
