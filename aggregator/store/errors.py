@@ -33,7 +33,7 @@ class CatalogMoved(StoreError):  # noqa: N818 - an outcome, not a fault
 
 
 class StoreRejected(StoreError):  # noqa: N818 - an outcome, not a fault
-    """The database refused a value (SQLSTATE class 22); nothing was written."""
+    """The database cannot hold a value (SQLSTATE class 22); nothing was written."""
 
     code = "store_rejected"
 

@@ -47,17 +47,17 @@ async def flush(
     Raises:
         Fenced: a partition has another epoch or offset.
         CatalogMoved: a batch was folded with another head of the catalog.
-        StoreRejected: the database refused a value (SQLSTATE class 22).
+        StoreRejected: the database refused a value (SQLSTATE class 22), or could not even be sent it.
         UnknownOutcome: COMMIT was sent and not confirmed; the connection is closed. Call `resolve` on
             another.
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: anything else that failed before
             COMMIT was sent.
     """
     sent = Sent(connection)
-    await time_partitions.ensure(sent, batches, cache)
     try:
+        await time_partitions.ensure(sent, batches, cache)
         fresh = await _write(sent, batches, epochs, kinds, cache, stamp)
-    except asyncpg.DataError as error:
+    except (asyncpg.DataError, UnicodeEncodeError) as error:  # asyncpg encodes as UTF-8, and so do series
         await _roll_back(connection, error)
         raise StoreRejected(str(error)) from error
     except BaseException as error:

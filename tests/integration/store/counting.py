@@ -18,6 +18,7 @@ STAMP = Stamp("4bf92f3577b34da6a3ce929d0e0e4736", "0.1.0/tests")
 @dataclass
 class Store:
     dsn: str
+    schema: str
     owner: Connection
     worker: Connection
     kinds: dict[int, str]

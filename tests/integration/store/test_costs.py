@@ -20,7 +20,7 @@ async def test_windows_are_updated_in_place(store: Store) -> None:
     rows = await store.owner.fetch(
         """
         SELECT relname::text, n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables
-        WHERE relname IN ('usage_window_202609', 'ingest_partition')
+        WHERE schemaname = current_schema() AND relname IN ('usage_window_202609', 'ingest_partition')
         """
     )
     updates = {name: (updated, in_place / updated) for name, updated, in_place in rows}

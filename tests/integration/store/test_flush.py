@@ -198,6 +198,17 @@ async def test_a_value_that_the_database_refuses(store: Store) -> None:
     await store.flush(batch)  # on the same connection
 
 
+async def test_text_that_is_no_unicode_is_refused(store: Store, connected: Connect) -> None:
+    batch = store.logs[0].batch([Spoken()])
+    for name in ("half \ud800", "nul \0"):
+        bad = {**batch.increments, WindowKey(METER_IDS["sum"], name, (), T0): Increment(1, 1, 0, 0)}
+        with pytest.raises(StoreRejected):
+            await store.flush(changed(batch, increments=bad))
+        store.worker = await connected(role="metering_worker")
+    await store.flush(batch)
+    assert await doctor.checks(store.owner) == []
+
+
 async def test_quarantine_takes_whatever_a_producer_wrote(store: Store) -> None:
     headers = [("nul \0", b"\0"), ("half \ud800", b""), ("a", b"1")]
     batch = store.logs[0].batch([Spoken(refused="nul_character", subject="a\0b", headers=headers)])
@@ -367,7 +378,7 @@ async def test_time_partitions_are_made_as_time_goes_on(store: Store) -> None:
         await store.flush(log.batch([Spoken(time_us=T0 + days * day_us)]))
     tables = await store.owner.fetch(
         "SELECT inhparent::regclass::text, count(*) FROM pg_inherits JOIN pg_class c ON c.oid = inhparent"
-        " WHERE c.relkind = 'p' GROUP BY 1"
+        " WHERE c.relkind = 'p' AND c.relnamespace = current_schema()::regnamespace GROUP BY 1"
     )
     assert dict(tables) == {
         "batch": 1 + 3,

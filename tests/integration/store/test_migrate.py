@@ -6,6 +6,7 @@ import pytest
 from integration.store.conftest import Connect
 
 from aggregator.store import migrate
+from aggregator.store.connection import Connection
 from aggregator.store.errors import MigrationError, NotMigrated
 
 
@@ -38,7 +39,7 @@ async def test_two_at_once_apply_each_migration_once(connected: Connect) -> None
 
 
 async def test_two_schemas_of_one_database_do_not_meet(connected: Connect) -> None:
-    one, other = await connected(schema="metering"), await connected(schema="replay")
+    one, other = await connected(), await connected(schema="replay")
     await asyncio.gather(migrate.up(one), migrate.up(other))
     await one.execute("INSERT INTO ingest_partition (partition, first_offset, next_offset) VALUES (0, 0, 0)")
     assert await other.fetchval("SELECT count(*) FROM ingest_partition") == 0
@@ -94,13 +95,13 @@ def test_files_that_are_no_migrations_are_refused(tmp_path: Path, name: str, tex
         migrate.migrations(tmp_path)
 
 
-async def _objects(connection: migrate.Connection) -> list[tuple[str, str]]:
+async def _objects(connection: Connection) -> list[tuple[str, str]]:
     rows = await connection.fetch(
         """
         SELECT relname, relkind::text FROM pg_class
-        WHERE relnamespace = 'metering'::regnamespace AND relkind IN ('r', 'p')
+        WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
         UNION ALL
-        SELECT proname, 'f' FROM pg_proc WHERE pronamespace = 'metering'::regnamespace
+        SELECT proname, 'f' FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
         ORDER BY 1, 2
         """
     )

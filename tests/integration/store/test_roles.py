@@ -87,7 +87,8 @@ async def test_not_even_the_owner_changes_what_is_append_only(connected: Connect
 async def test_everything_belongs_to_the_owner_role(store: Store) -> None:
     await store.flush(store.logs[0].batch([Spoken()]))
     owners = await store.owner.fetch(
-        "SELECT DISTINCT relowner::regrole::text FROM pg_class WHERE relnamespace = 'metering'::regnamespace"
+        "SELECT DISTINCT relowner::regrole::text FROM pg_class"
+        " WHERE relnamespace = current_schema()::regnamespace"
     )
     assert [row[0] for row in owners] == ["metering_owner"]
 
@@ -100,9 +101,7 @@ async def test_a_callers_temporary_table_does_not_fool_a_function_of_the_owner(s
         "GRANT SELECT ON ingest_partition TO PUBLIC"
     )
     with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
-        await store.worker.fetchval(
-            "SELECT drop_dedupe_day(min(c.event_hour)) FROM metering.dedupe_chunk AS c"
-        )
+        await store.worker.fetchval("SELECT drop_dedupe_day(min(c.event_hour)) FROM dedupe_chunk AS c")
 
 
 async def _is_refused(connection: Connection, statement: str) -> bool:

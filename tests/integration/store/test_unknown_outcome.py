@@ -34,7 +34,7 @@ async def proxy(store: Store) -> AsyncIterator[Proxy]:
     await proxy.listen()
     store.worker.terminate()
     store.worker = await connect(
-        dsn_through(proxy, store.dsn), StoreOptions(role="metering_worker", statement_timeout_s=1)
+        dsn_through(proxy, store.dsn), StoreOptions(store.schema, "metering_worker", statement_timeout_s=1)
     )
     await store.flush(store.logs[0].batch([Spoken()]))
     yield proxy
