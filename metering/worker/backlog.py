@@ -43,8 +43,9 @@ def joined(stretches: Sequence[Stretch]) -> Stretch:
 class Backlog:
     """Stretches that wait for their batch, and a count of everything that is held until it is committed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, flush_interval_s: float) -> None:
         self._settings = settings
+        self._flush_interval_s = flush_interval_s
         self._waiting: dict[int, list[Stretch]] = {}
         self._waiting_records = 0
         self._waiting_bytes = 0
@@ -93,7 +94,7 @@ class Backlog:
                 return False
             self._arrived.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.flush_interval_s if wait_s is None else wait_s):
+                async with asyncio.timeout(self._flush_interval_s if wait_s is None else wait_s):
                     await self._arrived.wait()
         return True
 
@@ -152,4 +153,4 @@ class Backlog:
         )
         if full or self._closed:
             return 0
-        return max(0.0, self._oldest_at + self._settings.flush_interval_s - time.monotonic())
+        return max(0.0, self._oldest_at + self._flush_interval_s - time.monotonic())

@@ -70,13 +70,12 @@ def watching_client(settings: Settings) -> AIOKafkaClient:
 
 
 def control_producer(settings: Settings) -> AIOKafkaProducer:
-    """A producer for ticks and repair records: acknowledged by all replicas, without repeats."""
-    return AIOKafkaProducer(
-        **kafka_options(settings),
-        client_id=f"{settings.instance}-control",
-        enable_idempotence=True,
-        acks="all",
-    )
+    """A producer for ticks and repair records, acknowledged by all replicas.
+
+    It need not be idempotent: a second tick counts as little as the first, and a second copy of a repair
+    record is a duplicate. So it has no sequence to lose, and works for as long as the process does.
+    """
+    return AIOKafkaProducer(**kafka_options(settings), client_id=f"{settings.instance}-control", acks="all")
 
 
 def check_background(consumer: AIOKafkaConsumer) -> None:

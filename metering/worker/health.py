@@ -61,8 +61,8 @@ class AdminServer:
     def port(self) -> int:
         """Where it listens."""
         (listening,) = self._server.servers
-        name: tuple[str, int] = listening.sockets[0].getsockname()
-        return name[1]
+        port: int = listening.sockets[0].getsockname()[1]
+        return port
 
     async def start(self) -> None:
         """Listen.
@@ -70,7 +70,9 @@ class AdminServer:
         Raises:
             OSError: the address is taken or not ours.
         """
-        sock = socket.create_server((self._server.config.host, self._server.config.port))
+        host, port = self._server.config.host, self._server.config.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.create_server((host, port), family=family)
         self._task = asyncio.create_task(self._server.serve([sock]))
         while not self._server.started:
             await asyncio.wait([self._task], timeout=0.01)

@@ -21,6 +21,7 @@ class OffsetMirror:
         self._consumer = consumer
         self._instruments = instruments
         self._offsets: dict[TopicPartition, int] = {}
+        self._told: dict[TopicPartition, int] = {}
         self._noted = asyncio.Event()
 
     def note(self, log: TopicPartition, next_offset: int) -> None:
@@ -37,12 +38,13 @@ class OffsetMirror:
     async def commit(self) -> None:
         """Mirror what has been noted so far; a failure is logged, and the next commit makes it good."""
         self._noted.clear()
-        offsets, self._offsets = self._offsets, {}
-        if not offsets:
+        offsets = dict(self._offsets)
+        if offsets == self._told:
             return
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT_S):
                 await self._consumer.commit(offsets)
+            self._told = offsets
         except (KafkaError, TimeoutError) as error:
             self._instruments.add(catalogue.MIRROR_FAILURES)
             log.warning("mirror_failed", error=repr(error))

@@ -54,6 +54,9 @@ log = structlog.get_logger(__name__)
 REJOIN_S: Final = 1.0
 """Pause before a new membership after one that failed."""
 
+CATCH_UP_INTERVAL_S: Final = 0.2
+"""Who waits for the end of the log should not wait for the last batch to age."""
+
 START_S: Final = 60.0
 """Longest wait for the servers before the first record."""
 
@@ -142,7 +145,7 @@ async def _be_member(services: Services) -> None:
             log.warning("fenced", partitions=sorted(fenced.partitions))
         except (KafkaError, OSError, TimeoutError) as error:
             if not brokers_pass(error, waited_s=0):
-                raise
+                raise UnreachableError("kafka_refused", f"The brokers refused ({error!r}).") from error
             log.warning("membership_lost", error=repr(error))
             services.readiness.because("worker", f"membership lost: {error!r}")
         with suppress(TimeoutError):
@@ -213,6 +216,9 @@ async def _services(
         shutdown=shutdown,
         database=database,
         patience=patience,
+        flush_interval_s=min(settings.flush_interval_s, CATCH_UP_INTERVAL_S)
+        if until_caught_up
+        else settings.flush_interval_s,
         rules=rules,
         topic=topic,
         producer=producer,

@@ -31,6 +31,7 @@ class Services:
     shutdown: Shutdown
     database: Database
     patience: Patience  # with the database
+    flush_interval_s: float
     rules: TopicRules
     topic: Topic
     producer: AIOKafkaProducer

@@ -38,7 +38,7 @@ class Tenure:
         self._consumer = consumer
         self._assigned = assigned
         self._owned: dict[int, Owned] = {}
-        self._backlog = Backlog(services.settings)
+        self._backlog = Backlog(services.settings, services.flush_interval_s)
         self._mirror = OffsetMirror(consumer, services.telemetry.instruments)
         self._draining = asyncio.Event()
 
@@ -133,6 +133,7 @@ class Tenure:
             intake = tasks.create_task(self._intake.run())
             counting = tasks.create_task(pipeline.run(tasks))
             await self._draining.wait()
+            services.readiness.because("worker", "draining")
             intake.cancel()
             self._backlog.close()
             await counting

@@ -27,14 +27,15 @@ class Taken:
         self.consumer = consumer
         state: Any = None
         self.owned = {
-            TopicPartition(settings.topic, n): Owned(n, 1, 0, state, state, position=0) for n in partitions
+            n: Owned(TopicPartition(settings.topic, n), 1, state, state, position=0, suspended=False)
+            for n in partitions
         }
-        consumer.assign(list(self.owned))
-        for log in self.owned:
-            consumer.seek(log, 0)
+        consumer.assign([owned.log for owned in self.owned.values()])
+        for owned in self.owned.values():
+            consumer.seek(owned.log, 0)
         self.stops: list[Stop] = []
         self.out_of_range: list[int] = []
-        self.backlog = Backlog(settings)
+        self.backlog = Backlog(settings, settings.flush_interval_s)
         self.intake = Intake(
             settings, consumer, self.owned, self.backlog, self._note_out_of_range, self._stop
         )
@@ -59,14 +60,14 @@ class Taken:
 
         return await until(there, deadline_s=30)
 
-    async def _note_out_of_range(self, owned: Owned) -> None:
+    def _note_out_of_range(self, owned: Owned) -> None:
         self.out_of_range.append(owned.partition)
         self._stop(Stop(Code.OFFSET_OUT_OF_RANGE, owned.partition, owned.position, "test"))
 
     def _stop(self, stop: Stop) -> None:
-        log = next(log for log in self.owned if log.partition == stop.partition)
-        self.owned[log].stop = stop
-        self.consumer.pause(log)
+        owned = self.owned[stop.partition]
+        owned.stop = stop
+        self.consumer.pause(owned.log)
         self.stops.append(stop)
 
 
@@ -161,9 +162,8 @@ async def test_an_offset_outside_the_log_is_told(
     for partition in range(2):
         await producer.send_and_wait(name, b"{}", partition=partition)
     async with taking(settings_for(name), range(2)) as taken:
-        log = TopicPartition(name, 1)
-        taken.consumer.seek(log, 7)
-        taken.owned[log].position = 7
+        taken.consumer.seek(TopicPartition(name, 1), 7)
+        taken.owned[1].position = 7
 
         async def told() -> bool:
             return taken.out_of_range == [1]

@@ -10,16 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def settings(**changes: Any) -> Settings:
-    given = {
+def small(flush_interval_s: float = 60.0) -> Backlog:
+    given: dict[str, Any] = {
         "flush_records": 10,
         "flush_bytes": 1_000,
         "buffer_records": 30,
         "buffer_bytes": 3_000,
-        "flush_interval_s": 60.0,
-        **changes,
     }
-    return Settings(**given)
+    return Backlog(Settings(**given), flush_interval_s)
 
 
 def stretch(
@@ -40,7 +38,7 @@ async def is_due(backlog: Backlog) -> bool | None:
 
 
 async def test_a_batch_is_due_when_it_is_full() -> None:
-    backlog = Backlog(settings())
+    backlog = small()
     assert await is_due(backlog) is None
     backlog.add(stretch(0, 0, 9))
     assert await is_due(backlog) is None
@@ -51,13 +49,13 @@ async def test_a_batch_is_due_when_it_is_full() -> None:
 
 
 async def test_a_batch_is_due_when_its_bytes_are_many() -> None:
-    backlog = Backlog(settings())
+    backlog = small()
     backlog.add(stretch(0, 0, 2, size=500))
     assert await is_due(backlog) is True
 
 
 async def test_a_batch_that_is_old_is_due_even_if_it_is_only_a_gap() -> None:
-    backlog = Backlog(settings(flush_interval_s=0.01))
+    backlog = small(flush_interval_s=0.01)
     waiting = asyncio.create_task(backlog.due())
     backlog.add(stretch(0, 0, 5, records=0))
     assert await asyncio.wait_for(waiting, 10)
@@ -66,7 +64,7 @@ async def test_a_batch_that_is_old_is_due_even_if_it_is_only_a_gap() -> None:
 
 
 async def test_what_wakes_a_waiting_pipeline() -> None:
-    backlog = Backlog(settings())
+    backlog = small()
     waiting = asyncio.create_task(backlog.due())
     await asyncio.sleep(0)
     backlog.add(stretch(0, 0, 10))
@@ -74,7 +72,7 @@ async def test_what_wakes_a_waiting_pipeline() -> None:
 
 
 async def test_when_closed_what_waits_is_due_and_then_nothing_is() -> None:
-    backlog = Backlog(settings())
+    backlog = small()
     backlog.add(stretch(0, 0, 1))
     backlog.close()
     assert await is_due(backlog) is True
@@ -83,7 +81,7 @@ async def test_when_closed_what_waits_is_due_and_then_nothing_is() -> None:
 
 
 async def test_a_batch_takes_from_every_partition_in_turn_and_in_order() -> None:
-    backlog = Backlog(settings())
+    backlog = small()
     for first in range(0, 12, 4):
         backlog.add(stretch(0, first, first + 4))
     backlog.add(stretch(1, 0, 4))
@@ -93,7 +91,7 @@ async def test_a_batch_takes_from_every_partition_in_turn_and_in_order() -> None
 
 
 async def test_what_is_put_back_comes_first_again() -> None:
-    backlog = Backlog(settings())
+    backlog = small()
     backlog.add(stretch(0, 0, 4))
     (taken,) = backlog.take()
     backlog.add(stretch(0, 4, 8))
@@ -104,7 +102,7 @@ async def test_what_is_put_back_comes_first_again() -> None:
 
 
 async def test_fetching_waits_until_what_is_held_is_released() -> None:
-    backlog = Backlog(settings())
+    backlog = small()
     backlog.add(stretch(0, 0, 30))
     waiting = asyncio.create_task(backlog.room())
     taken = backlog.take()
@@ -115,7 +113,7 @@ async def test_fetching_waits_until_what_is_held_is_released() -> None:
 
 
 async def test_bytes_bound_the_room_too() -> None:
-    backlog = Backlog(settings())
+    backlog = small()
     backlog.add(stretch(0, 0, 5, size=500))
     assert backlog.room_records == (3_000 - 2_500) // 501
     backlog.add(stretch(0, 5, 6, size=500))
@@ -123,7 +121,7 @@ async def test_bytes_bound_the_room_too() -> None:
 
 
 async def test_what_is_dropped_is_no_longer_held() -> None:
-    backlog = Backlog(settings())
+    backlog = small()
     backlog.add(stretch(0, 0, 9))
     backlog.add(stretch(1, 0, 3))
     backlog.drop(0)
@@ -140,7 +138,7 @@ def test_stretches_join() -> None:
 
 @pytest.mark.parametrize("records", [0, 3])
 async def test_nothing_is_lost_between_adding_and_taking(records: int) -> None:
-    backlog = Backlog(settings())
+    backlog = small()
     for first in range(0, 100, 5):
         backlog.add(stretch(first % 3, first, first + 5, records=records))
     taken: list[Stretch] = []
