@@ -57,6 +57,8 @@ class Database:
             application_name=f"metering worker {settings.instance}",
             statement_timeout_s=settings.statement_timeout_s,
             lock_timeout_s=settings.lock_timeout_s,
+            # A worker that is frozen in the middle of a flush loses its locks when it loses its partitions.
+            idle_in_transaction_timeout_s=settings.session_timeout_s,
         )
         self.flushes = Line(self._dsn, self._options)
         self.loads = Line(self._dsn, self._options)
