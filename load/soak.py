@@ -74,7 +74,6 @@ async def soak(seconds: float, seed: int) -> None:
             traffic = Traffic(servers.kafka.address, site.topic, PARTITIONS, seed)
             faults = Faults(seed, crew, servers, proxy, _say)
             try:
-                traffic.start()
                 await _harm(faults, traffic, seconds)
                 await crew.disband()
             finally:
@@ -89,7 +88,9 @@ async def soak(seconds: float, seed: int) -> None:
 async def _harm(faults: Faults, traffic: Traffic, seconds: float) -> None:
     """Traffic and faults, for so long."""
     stopped = asyncio.Event()
-    timer = asyncio.get_running_loop().call_later(seconds, stopped.set)
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(seconds, stopped.set)
+    traffic.start(lambda: loop.call_soon_threadsafe(stopped.set))
     try:
         await faults.run(stopped)
     finally:

@@ -12,10 +12,10 @@ from zlib import crc32
 from aiokafka.partitioner import murmur2
 from confluent_kafka import KafkaError, KafkaException, Producer
 from expectation import COMPLETION, MINUTE_US, Event, Expectation
+from transactions import Headers, Record, Transactions
 
 from schemas.instant import format_time
 
-Headers = list[tuple[str, str | bytes | None]]
 Encode = Callable[[Event], tuple[bytes, Headers]]
 
 BURST: Final = 100
@@ -24,7 +24,6 @@ RECENT: Final = 2_000
 OLD: Final = 500
 SUBJECTS: Final = 40
 MODELS: Final = ("large", "medium", "small")
-TRANSACTION_S: Final = 30.0
 DELIVERY_S: Final = 600.0
 """Longer than any fault lasts: an event that is given up could have been written or not."""
 
@@ -78,19 +77,17 @@ class Traffic:
         plain |= {"message.timeout.ms": round(DELIVERY_S * 1000), "linger.ms": 5}
         self._murmur2 = Producer({**plain, "partitioner": "murmur2"})
         self._crc32 = Producer(plain)
-        self._transactional = Producer(
-            {
-                **plain,
-                "partitioner": "murmur2",
-                "transactional.id": "soak",
-                "transaction.timeout.ms": round(DELIVERY_S * 1000),
-            }
+        self._transactions = Transactions(
+            plain | {"partitioner": "murmur2", "transaction.timeout.ms": round(DELIVERY_S * 1000)},
+            topic,
+            partitions,
         )
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic")
 
-    def start(self) -> None:
-        """Send in a thread of its own."""
+    def start(self, on_end: Callable[[], object]) -> None:
+        """Send in a thread of its own, which calls `on_end` if it cannot go on."""
+        self._on_end = on_end
         self._thread.start()
 
     def stop(self) -> None:
@@ -117,12 +114,12 @@ class Traffic:
             "transaction": self._transact,
         }
         try:
-            self._until_done(self._transactional.init_transactions)
             while not self._stopped.wait(PAUSE_S):
                 (kind,) = self._random.choices(list(WEIGHTS), list(WEIGHTS.values()))
                 bursts[kind]()
         except BaseException as error:  # noqa: BLE001 - `stop` raises it
             self.error = error
+            self._on_end()
 
     def _send_new(self, producer: Producer, encode: Encode) -> None:
         events = [self._event() for _ in range(BURST)]
@@ -173,39 +170,11 @@ class Traffic:
             self.expectation.counted(event)
 
     def _transact(self) -> None:
-        producer = self._transactional
         events = [self._event() for _ in range(BURST)]
-        before = self.records
-        producer.begin_transaction()
-        wants_commit = self._random.random() < 0.5
-        for event in events:
-            self._write(producer, event, _structured)
-        if wants_commit and self._committed(producer):
+        records = [Record(event.subject.encode(), *_structured(event)) for event in events]
+        if self._transactions.write(records, commit=self._random.random() < 0.5):
+            self.records += len(records)
             self._count(events)
-            return
-        self._until_done(producer.abort_transaction)
-        self.records = before
-
-    def _committed(self, producer: Producer) -> bool:
-        try:
-            self._until_done(producer.commit_transaction)
-        except KafkaException as failure:
-            if not failure.args[0].txn_requires_abort():
-                raise
-            return False
-        return True
-
-    def _until_done(self, step: Callable[[float], object]) -> None:
-        """A step of the transaction protocol, however long the broker is away."""
-        while True:
-            try:
-                step(TRANSACTION_S)
-            except KafkaException as failure:
-                error: KafkaError = failure.args[0]
-                if not error.retriable():
-                    raise
-            else:
-                return
 
     def _count(self, events: Sequence[Event]) -> None:
         """These are new, and may be repeated and contradicted from now on."""
@@ -252,9 +221,7 @@ class Traffic:
         self._produce(producer, event.subject, value, headers)
 
     def _produce(self, producer: Producer, key: str, value: bytes | None, headers: Headers) -> None:
-        # A commit says what became of a transaction's records.
-        on_delivery = None if producer is self._transactional else self._on_delivery
-        producer.produce(self._topic, value, key.encode(), headers=headers, on_delivery=on_delivery)
+        producer.produce(self._topic, value, key.encode(), headers=headers, on_delivery=self._on_delivery)
         self.records += 1
 
     def _delivered(self, producer: Producer) -> None:
