@@ -30,6 +30,8 @@ class Account:
     meter_outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     windows: dict[tuple[str, str, Groups, int], tuple[int, Any]] = field(default_factory=dict)
     adjustments: dict[tuple[int, int, str], tuple[str, Groups, int, Any]] = field(default_factory=dict)
+    totals: dict[tuple[str, str, Groups, int], tuple[int, Any]] = field(default_factory=dict, compare=False)
+    """Windows with their adjustments, as people read them; the oracle's alone."""
 
 
 def by_the_oracle(
@@ -53,8 +55,9 @@ def by_the_oracle(
     for partition, log in logs.items():
         counted = [record for record in log if record.offset < next_offsets[partition]]
         told = [code.decode() for record in counted if (code := record.header(EXPECTED_CODE)) is not None]
+        log_read = [logged_event(record, names) for record in counted]
         found = recount(
-            [logged_event(record, names) for record in counted],
+            log_read,
             meters,
             partition=partition,
             partition_of=lambda subject: murmur2_partition(subject, rules.partitions),
@@ -64,17 +67,25 @@ def by_the_oracle(
         )
         gap = next_offsets[partition] - len(counted)
         account.outcomes[partition] = +(found.outcomes + Counter(gap=gap))
-        account.codes[partition] = found.codes + Counter(told)
+        account.codes[partition] = +(found.codes + Counter(told))
         account.unmetered[partition] = found.unmetered
         account.ids_by_hour[partition] = +found.ids_by_hour
         account.meter_outcomes += found.meter_outcomes
-        for key, points in found.windows.items():
-            assert key not in account.windows, "a subject has one partition"
-            with localcontext(_WIDE):
-                account.windows[key] = len(points), window_value(by_name[key[0]], points)
+        times_us = {logged.offset: logged.event.time_us for logged in log_read if logged.event is not None}
         for offset, meter, subject, groups, start_us, value in found.adjustments:
             account.adjustments[partition, offset, meter] = subject, groups, start_us, value
+        with localcontext(_WIDE):
+            account.windows |= _valued(found.windows, by_name)
+            for offset, meter, subject, groups, start_us, value in found.adjustments:
+                found.windows[meter, subject, groups, start_us].append((times_us[offset], offset, value))
+            account.totals |= _valued(found.windows, by_name)
     return account
+
+
+def _valued(
+    windows: Mapping[tuple[str, str, Any, int], list[tuple[int, int, Any]]], meters: Mapping[str, SpokenMeter]
+) -> dict[tuple[str, str, Groups, int], tuple[int, Any]]:
+    return {key: (len(points), window_value(meters[key[0]], points)) for key, points in windows.items()}
 
 
 _PARTITIONS: Final = "SELECT partition FROM ingest_partition"

@@ -35,6 +35,7 @@ MIX: Final[Mapping[str, int]] = {
 }
 """How often each kind of record comes, out of all."""
 
+SUBJECTS: Final = [f"subject-{number}" for number in range(40)]
 _RECENT: Final = 50
 _MODELS: Final = ["small", "large", "huge", "tiny", None]
 _REGIONS: Final = ["eu", "us", None]
@@ -48,11 +49,17 @@ class Traffic:
     """
 
     def __init__(
-        self, seed: int, *, partitions: int, log_us: int | None = None, subjects: int = 40, name: str = "a"
+        self,
+        seed: int,
+        *,
+        partitions: int,
+        log_us: int | None = None,
+        subjects: Sequence[str] = SUBJECTS,
+        name: str = "a",
     ) -> None:
         self._random = Random(f"{seed} {name}")
         self._partitions = partitions
-        self._subjects = [f"subject-{number}" for number in range(subjects)]
+        self._subjects = subjects
         self._source = f"/{name}"
         self._events: list[SpokenEvent] = []
         self._log_us = log_us

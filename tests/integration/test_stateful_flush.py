@@ -16,7 +16,7 @@ import pytest
 from faults.accounts import by_the_database, by_the_oracle
 from faults.owner import Owner
 from faults.topic_log import EXPECTED_CODE, LogRecord, murmur2_partition
-from faults.traffic import MIX, Sent, Traffic
+from faults.traffic import MIX, SUBJECTS, Sent, Traffic
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -110,7 +110,7 @@ class Flushes(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 2**32))
     def begin_the_logs(self, seed: int) -> None:
         self.random = Random(seed)
-        self.traffic = Traffic(seed, partitions=PARTITIONS, log_us=START_US, subjects=8)
+        self.traffic = Traffic(seed, partitions=PARTITIONS, log_us=START_US, subjects=SUBJECTS[:8])
         self.log_us = START_US
         self.repairs: list[Sent] = []
         self.logs: dict[int, list[LogRecord]] = {partition: [] for partition in range(PARTITIONS)}
@@ -329,7 +329,7 @@ def test_claims_flushes_and_crashes_in_any_order(database: str) -> None:
     run_state_machine_as_test(
         partial(Flushes, database),  # type: ignore[arg-type]  # whatever makes a machine will do
         settings=settings(
-            max_examples=30,
+            max_examples=20,
             stateful_step_count=40,
             deadline=None,
             phases=[Phase.explicit, Phase.reuse, Phase.generate],  # on a real server, shrinking takes minutes

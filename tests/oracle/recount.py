@@ -85,7 +85,7 @@ def recount(  # noqa: C901, PLR0912, PLR0915 - one plain loop is the point
     found = Recount()
     meters = list(meters)
     frontier = None
-    accepted: list[tuple[tuple[str, ...], int, tuple[object, ...]]] = []
+    accepted: dict[tuple[str, ...], list[tuple[int, tuple[object, ...]]]] = defaultdict(list)
     groups_seen: dict[tuple[str, str, int], list[tuple[str | None, ...]]] = defaultdict(list)
     for logged in log:
         frontier = logged.timestamp_us if frontier is None else max(frontier, logged.timestamp_us)
@@ -115,12 +115,9 @@ def recount(  # noqa: C901, PLR0912, PLR0915 - one plain loop is the point
         )
         visible = [
             content
-            for known, known_hour, content in accepted
-            if known == identity
-            and (
-                (known_hour + 1) * HOUR_US + acceptance_window_us > frontier
-                or (logged.is_repair and known_hour == hour)
-            )
+            for known_hour, content in accepted[identity]
+            if (known_hour + 1) * HOUR_US + acceptance_window_us > frontier
+            or (logged.is_repair and known_hour == hour)
         ]
         if event.content in visible:
             found.outcomes["duplicate"] += 1
@@ -131,7 +128,7 @@ def recount(  # noqa: C901, PLR0912, PLR0915 - one plain loop is the point
             continue
         found.outcomes["accepted"] += 1
         found.ids_by_hour[hour] += 1
-        accepted.append((identity, hour, event.content))
+        accepted[identity].append((hour, event.content))
         matched = False
         for meter in meters:
             if logged.repaired_meter is not None and meter.name != logged.repaired_meter:

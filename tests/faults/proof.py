@@ -1,0 +1,153 @@
+"""What must hold when the faults are over: every table and every total is what the log itself says."""
+
+import asyncio
+import json
+from base64 import b64decode
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Final, NamedTuple, Self
+
+from faults.accounts import Account, Groups, by_the_database, by_the_oracle
+from faults.scenario import Scenario
+from faults.topic_log import EXPECTED_CODE, LogRecord, PartitionLog, read_topic
+from oracle.logs import METERS
+
+from aggregator.store.connection import Connection
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_GROUPS: Final = {meter.name: meter.group_by for meter in METERS}
+_ALL_GROUPS: Final = sorted({name for names in _GROUPS.values() for name in names})
+
+
+async def is_exact(scenario: Scenario) -> Account:
+    """Fail unless everything is counted once, and `metering` says the same; give what was counted.
+
+    The log is read back from Kafka, so that gaps, ticks and repairs are where they really lie.
+    """
+    account = await is_exact_so_far(scenario)
+    await _all_is_counted(scenario)
+    return account
+
+
+async def is_exact_so_far(scenario: Scenario) -> Account:
+    """The same, of a log that was not counted to its end."""
+    rules = scenario.rules
+    logs = await asyncio.to_thread(read_topic, scenario.bootstrap_servers, rules.name, rules.partitions)
+    witness = await scenario.witness()
+    next_offsets = dict(await witness.fetch("SELECT partition, next_offset FROM ingest_partition"))
+    meters = dict(await witness.fetch("SELECT meter_version_id, meter FROM meter_version"))
+    decided = await Decisions.read(witness)
+    records = {place: decided.applied(place, log.records) for place, log in enumerate(logs)}
+    expected = by_the_oracle(records, next_offsets, METERS, meters, rules)
+    decided.book_what_is_lost(expected)
+    assert await by_the_database(witness, METERS) == expected
+    await _epochs_never_go_back(witness)
+    await _refusals_are_kept(witness, logs)
+    totals, _ = await asyncio.gather(_totals(scenario), _doctor_is_content(scenario))
+    assert totals == {
+        key: (events, len(value) if isinstance(value, frozenset) else Decimal(value))
+        for key, (events, value) in expected.totals.items()
+    }
+    return expected
+
+
+class Decisions(NamedTuple):
+    """What operators have decided about records, which the oracle has to follow."""
+
+    caps_us: Mapping[tuple[int, int], int]  # by partition and offset
+    skipped: Sequence[tuple[int, int, int]]  # partition, first offset, next offset
+
+    @classmethod
+    async def read(cls, witness: Connection) -> Self:
+        caps = await witness.fetch(
+            "SELECT partition, record_offset, (extract(epoch FROM cap) * 1000000)::bigint FROM clock_cap"
+        )
+        skipped = await witness.fetch("SELECT partition, first_offset, next_offset FROM skipped")
+        return cls(
+            {(place, offset): cap_us for place, offset, cap_us in caps}, [tuple(row) for row in skipped]
+        )
+
+    def applied(self, partition: int, records: Sequence[LogRecord]) -> list[LogRecord]:
+        """The records as they count."""
+        lost = [range(first, end) for place, first, end in self.skipped if place == partition]
+        return [
+            record._replace(
+                timestamp_us=min(
+                    record.timestamp_us, self.caps_us.get((partition, record.offset), record.timestamp_us)
+                )
+            )
+            for record in records
+            if not any(record.offset in offsets for offsets in lost)
+        ]
+
+    def book_what_is_lost(self, account: Account) -> None:
+        """A record that was skipped looks like a gap to the oracle."""
+        for partition, first, end in self.skipped:
+            account.outcomes[partition].update(lost=end - first, gap=first - end)
+            account.outcomes[partition] = +account.outcomes[partition]
+
+
+async def _epochs_never_go_back(witness: Connection) -> None:
+    """Whoever was fenced has written nothing since."""
+    rows = await witness.fetch("SELECT partition, epoch FROM batch ORDER BY partition, first_offset")
+    assert all(a["partition"] != b["partition"] or a["epoch"] <= b["epoch"] for a, b in pairwise(rows))
+
+
+async def _refusals_are_kept(witness: Connection, logs: Sequence[PartitionLog]) -> None:
+    """Each refused record lies in quarantine as it lies in the log."""
+    in_log = {(place, record.offset): record for place, log in enumerate(logs) for record in log.records}
+    for row in await witness.fetch(
+        "SELECT partition, record_offset, code, meter_version_id, key, value, headers FROM quarantine"
+    ):
+        record = in_log[row["partition"], row["record_offset"]]
+        stored = json.loads(row["headers"])
+        headers = [(name, None if value is None else b64decode(value)) for name, value in stored]
+        assert (row["key"], row["value"], headers) == (record.key, record.value, list(record.headers))
+        expected_code = record.header(EXPECTED_CODE)
+        assert expected_code is None or row["code"] == expected_code.decode()
+
+
+async def _totals(scenario: Scenario) -> dict[tuple[str, str, Groups, int], tuple[int, Decimal]]:
+    """What `metering totals` prints of every window."""
+    totals: dict[tuple[str, str, Groups, int], tuple[int, Decimal]] = {}
+    printed = await scenario.commands.run(
+        "totals", "--by-window", "--group-by", ",".join(_ALL_GROUPS), "--json"
+    )
+    for line in map(json.loads, printed.splitlines()):
+        groups: Groups = tuple(line["group"][name] for name in _GROUPS[line["meter"]])
+        if line.get("other"):
+            groups = "other"
+        key = line["meter"], line["subject"], groups, _instant_us(line["start"])
+        assert key not in totals
+        totals[key] = line["events"], Decimal(line["value"])
+    return totals
+
+
+async def _doctor_is_content(scenario: Scenario) -> None:
+    printed = await scenario.commands.run("doctor", "--json")
+    checks = [json.loads(line) for line in printed.splitlines()]
+    assert checks
+    assert [check for check in checks if not check["ok"]] == []
+
+
+async def _all_is_counted(scenario: Scenario) -> None:
+    status = json.loads(await scenario.commands.run("status", "--json"))
+    assert [one["lag_records"] for one in status["partitions"]] == [0] * scenario.rules.partitions
+    assert status["outbox_pending"] == 0
+
+
+def _instant_us(text: str) -> int:
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
+
+
+def outcomes(account: Account) -> Counter[str]:
+    """Outcomes of all partitions together."""
+    return sum(account.outcomes.values(), Counter())
+
+
+def codes(account: Account) -> Counter[str]:
+    """Refusals of all partitions together, by code."""
+    return sum(account.codes.values(), Counter())
