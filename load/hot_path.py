@@ -25,7 +25,7 @@ from aggregator.catalog import Catalog, compile_catalog
 from aggregator.state import Claimed, PartitionState, TopicRules, opened, settled
 from metering.worker import folding
 from metering.worker.backlog import Stretch
-from metering.worker.run import GC_THRESHOLDS
+from metering.worker.tuning import GC_THRESHOLDS
 from schemas.catalog import load_catalog
 from schemas.partitioner import murmur2_partition
 

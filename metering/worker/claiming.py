@@ -32,6 +32,7 @@ async def claim_all(
 
     Raises:
         NotApplied: the schema has no such partition.
+        ExceptionGroup: ids cannot be loaded, for reasons that do not pass.
     """
     by_partition = {log_of.partition: log_of for log_of in logs}
 
@@ -40,14 +41,16 @@ async def claim_all(
             return await claim(connection, by_partition, owner)
 
     rows = await patience.until_done("claim", raise_epochs)
+    # The next partition's ids are read while a thread sorts those of the one before.
+    async with asyncio.TaskGroup() as tasks:
+        opening = [
+            tasks.create_task(patience.until_done("load ids", partial(_opened, row, rules, database)))
+            for row in rows
+        ]
     owned = []
-    for row in rows:
-        state = await patience.until_done("load ids", partial(_opened, row, rules, database))
-        stop = None
-        if not row.ledger_joins:
-            seen = f"the ledger ends at {row.ledger_end}, but counting at {row.next_offset}"
-            stop = Stop(Code.CORRUPT_LEDGER, row.partition, row.next_offset, seen)
-        owned.append(Owned(by_partition[row.partition], row.epoch, state, state, row.next_offset, stop=stop))
+    for row, opened_row in zip(rows, opening, strict=True):
+        log_of, state = by_partition[row.partition], opened_row.result()
+        owned.append(Owned(log_of, row.epoch, state, state, row.next_offset, stop=_ledger_stop(row)))
     log.info(
         "partitions_claimed",
         partitions={one.partition: one.position for one in owned},
@@ -55,6 +58,13 @@ async def claim_all(
         remembered_ids=sum(len(one.committed.memory) for one in owned),
     )
     return owned
+
+
+def _ledger_stop(row: ClaimedPartition) -> Stop | None:
+    if row.ledger_joins:
+        return None
+    seen = f"the ledger ends at {row.ledger_end}, but counting at {row.next_offset}"
+    return Stop(Code.CORRUPT_LEDGER, row.partition, row.next_offset, seen)
 
 
 async def _opened(row: ClaimedPartition, rules: TopicRules, database: Database) -> PartitionState:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
@@ -46,6 +45,7 @@ from metering.worker.shutdown import Shutdown, StoppedEarlyError
 from metering.worker.stops import first_cause, topic_error
 from metering.worker.tenure import Tenure
 from metering.worker.topic_watch import TopicWatch
+from metering.worker.tuning import tune
 from metering.worker.verification import topic_fault
 from schemas.codes import Code
 
@@ -59,12 +59,6 @@ CATCH_UP_INTERVAL_S: Final = 0.2
 
 START_S: Final = 60.0
 """Longest wait for the servers before the first record."""
-
-SWITCH_INTERVAL_S: Final = 0.0005
-"""The loop waits this long for the folding thread at every turn: Python's own 5 ms would add up."""
-
-GC_THRESHOLDS: Final = (100_000, 50, 100)
-"""Batches are many objects and no cycles: looking at them often is time lost."""
 
 
 async def run(settings: Settings, *, until_caught_up: bool) -> int:
@@ -80,8 +74,7 @@ async def run(settings: Settings, *, until_caught_up: bool) -> int:
     """
     shutdown = Shutdown()
     shutdown.listen()
-    gc.set_threshold(*GC_THRESHOLDS)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    tune()
     stamina.instrumentation.set_on_retry_hooks(())  # `server_away` says more
     return await serve(settings, shutdown, until_caught_up=until_caught_up)
 
