@@ -58,15 +58,14 @@ class Timeline:
     starts_us: tuple[int, ...]
     meters: tuple[tuple[Meter, ...], ...]  # one more than the starts
 
-    def spans(self, rows: Sequence[int], times_us: I64) -> Iterator[tuple[tuple[Meter, ...], Sequence[int]]]:
+    def spans(self, rows: I64, times_us: I64) -> Iterator[tuple[tuple[Meter, ...], I64]]:
         """The meters in force, with the rows of the events of that time."""
         if not self.starts_us:
             yield self.meters[0], rows
             return
-        chosen = np.asarray(rows)
-        segments = np.searchsorted(np.array(self.starts_us), times_us[chosen], side="right")
+        segments = np.searchsorted(np.array(self.starts_us), times_us[rows], side="right")
         for segment in np.unique(segments).tolist():
-            yield self.meters[segment], chosen[segments == segment].tolist()
+            yield self.meters[segment], rows[segments == segment]
 
 
 @dataclass(frozen=True, slots=True)

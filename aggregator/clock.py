@@ -1,11 +1,9 @@
 """The log is the only clock: a partition's frontier is the running maximum of its record timestamps."""
 
-from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from aggregator.batch import LogRecord
 from aggregator.memory import I64
 from aggregator.reading import Reading
 from aggregator.state import PartitionState, TopicRules
@@ -16,6 +14,9 @@ CLOCK_JUMP_US: Final = 5 * 60 * 1_000_000
 TIMESTAMP_TYPES: Final = {"record": 0, "broker": 1}  # CreateTime, LogAppendTime
 
 
+_NO_CAP_US: Final = 2**63 - 1
+
+
 class ClockJump(NamedTuple):
     """The first record whose timestamp cannot be true."""
 
@@ -23,39 +24,34 @@ class ClockJump(NamedTuple):
     timestamp_us: int
 
 
-def timestamps_us(records: Sequence[LogRecord], caps_us: Mapping[int, int]) -> I64:
-    """Record timestamps, with an operator's cap in place of a broker clock that jumped."""
-    stamps = np.array([record.timestamp for record in records], dtype=np.int64) * 1000
-    if caps_us:
-        for place, record in enumerate(records):
-            cap = caps_us.get(record.offset)
-            if cap is not None:
-                stamps[place] = min(int(stamps[place]), cap)
-    return stamps
-
-
-def frontiers_us(records: Sequence[LogRecord], state: PartitionState) -> I64:
+def frontiers_us(reading: Reading, state: PartitionState) -> I64:
     """F(o) of every record: the running maximum of timestamps, whatever the records' outcomes."""
-    stamps = timestamps_us(records, state.caps_us)
-    if state.frontier_us is not None and len(stamps):
-        stamps[0] = max(int(stamps[0]), state.frontier_us)
-    return np.maximum.accumulate(stamps)
+    stamps_us = _believed_us(reading, state)
+    if state.frontier_us is not None and len(stamps_us):
+        stamps_us = np.maximum(stamps_us, state.frontier_us)
+    return np.maximum.accumulate(stamps_us)
 
 
 def clock_jump(reading: Reading, state: PartitionState, now_us: int) -> ClockJump | None:
     """The first record that claims to be written in the future, if any: do not fold it."""
-    stamps = timestamps_us(reading.records, state.caps_us)
-    ahead = np.flatnonzero(stamps > now_us + CLOCK_JUMP_US)
+    stamps_us = _believed_us(reading, state)
+    ahead = np.flatnonzero(stamps_us > now_us + CLOCK_JUMP_US)
     if not len(ahead):
         return None
-    place = int(ahead[0])
-    return ClockJump(reading.records[place].offset, int(stamps[place]))
+    return ClockJump(int(reading.offsets[ahead[0]]), int(stamps_us[ahead[0]]))
 
 
 def wrong_timestamp_type(reading: Reading, rules: TopicRules) -> int | None:
     """The offset of the first record not stamped as the topic's contract says, if any."""
     expected = TIMESTAMP_TYPES[rules.clock]
-    for record in reading.records:
-        if record.timestamp_type != expected:
-            return record.offset
-    return None
+    if {record.timestamp_type for record in reading.records} <= {expected}:
+        return None
+    return next(record.offset for record in reading.records if record.timestamp_type != expected)
+
+
+def _believed_us(reading: Reading, state: PartitionState) -> I64:
+    """Record timestamps, with an operator's cap in place of a broker clock that jumped."""
+    if not state.caps_us:
+        return reading.timestamps_us
+    caps_us = [state.caps_us.get(offset, _NO_CAP_US) for offset in reading.offsets.tolist()]
+    return np.minimum(reading.timestamps_us, np.array(caps_us, dtype=np.int64))

@@ -13,13 +13,14 @@ from aggregator.admission import Admission, Candidates, admit
 from aggregator.batch import Batch, LastRecord, Outcomes
 from aggregator.catalog import Catalog
 from aggregator.clock import frontiers_us
+from aggregator.columns import coded
 from aggregator.dedupe import Queries, Verdict, deduplicate, hours_to_load
 from aggregator.identity import Identifier, columns, record_hash
 from aggregator.memory import I64, Run, packed, run_of
 from aggregator.reading import Reading
 from aggregator.refusals import quarantined
 from aggregator.state import ArchivedHour, Needs, PartitionState, TopicRules, live_since_hour
-from aggregator.windows import Accepted, Metered, meter_events, tallies
+from aggregator.windows import Accepted, Metered, Subjects, meter_events, tallies
 from schemas.number import EXACT
 from schemas.partitioner import PARTITIONERS
 from schemas.wire import Event
@@ -58,7 +59,7 @@ def fold(
         msg = f"a fold of {state.partition}@{state.next_offset} was given {given}"
         raise ValueError(msg)
     with localcontext(EXACT):
-        frontiers = frontiers_us(reading.records, state)
+        frontiers = frontiers_us(reading, state)
         admission = admit(reading, frontiers, state.rules, _partition_of(state.rules), rejected)
         candidates = admission.candidates
         queries = _queries(reading, candidates, _identifier(state.rules.identity_key))
@@ -106,19 +107,26 @@ def _queries(reading: Reading, candidates: Candidates, identifier: Identifier) -
 
 def _accepted(reading: Reading, candidates: Candidates, is_accepted: Flags, frontiers: I64) -> Accepted:
     places = np.array(candidates.places, dtype=np.int64)[is_accepted]
-    chosen = places.tolist()
-    events = _events(reading, chosen)
+    events = _events(reading, places.tolist())
+    repaired_for = {
+        row: event.repair.meter_version_id
+        for row, event in enumerate(events if candidates.repairs else ())
+        if event.repair is not None and event.repair.meter_version_id is not None
+    }
     return Accepted(
         events=events,
-        subjects=[event.subject for event in events],
-        offsets=[reading.records[place].offset for place in chosen],
+        subjects=Subjects(*coded([event.subject for event in events])),
+        repaired_for=repaired_for,
         places=places,
+        offsets=reading.offsets[places],
         times_us=candidates.times_us[is_accepted],
         frontiers_us=frontiers[places],
     )
 
 
 def _events(reading: Reading, places: list[int]) -> list[Event]:
+    if len(places) == len(reading.events):
+        return cast("list[Event]", reading.events)
     return cast("list[Event]", [reading.events[place] for place in places])  # refusals are never candidates
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple, cast
 
 from aggregator.aggregation import Aggregation, Number, Value
+from aggregator.memory import I64
 from schemas.catalog import Meter as MeterDefinition
 from schemas.codes import Code
 from schemas.number import NumberRefused, exact_number, plain_text
@@ -47,11 +48,11 @@ class Meter:
     grace_us: int
     cardinality_limit: int
 
-    def applying(self, events: Sequence[Event], rows: Sequence[int]) -> Sequence[int]:
+    def applying(self, events: Sequence[Event], rows: I64) -> I64:
         """The rows whose events the filter lets through."""
         if not self.filters:
             return rows
-        return [row for row in rows if self._applies(events[row].values)]
+        return rows[[self._applies(events[row].values) for row in rows.tolist()]]
 
     def read(self, events: Sequence[Event]) -> Columns:
         """The values and groups of events, and which of them this meter cannot read."""

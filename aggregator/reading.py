@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from aggregator.batch import LogRecord
+from aggregator.memory import I64
 from schemas.wire import Event, Refusal, decode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reading:
     """Offsets `[first_offset, next_offset)` of a partition; offsets without a record are a gap."""
 
@@ -16,7 +19,9 @@ class Reading:
     first_offset: int
     next_offset: int
     records: Sequence[LogRecord]
-    events: Sequence[Event | Refusal]  # one per record
+    events: Sequence[Event | Refusal]  # one per record, as are these columns:
+    offsets: I64
+    timestamps_us: I64
 
     def __post_init__(self) -> None:
         if not self.first_offset <= self.next_offset:
@@ -37,8 +42,15 @@ def read(partition: int, first_offset: int, next_offset: int, records: Sequence[
             f"lie outside offsets {first_offset}..{next_offset}"
         )
         raise ValueError(msg)
-    events = [decode(record.value, record.headers) for record in records]
-    return Reading(partition, first_offset, next_offset, records, events)
+    return Reading(
+        partition,
+        first_offset,
+        next_offset,
+        records,
+        events=[decode(record.value, record.headers) for record in records],
+        offsets=np.array([record.offset for record in records], dtype=np.int64),
+        timestamps_us=np.array([record.timestamp for record in records], dtype=np.int64) * 1000,
+    )
 
 
 def concat(readings: Sequence[Reading]) -> Reading:
@@ -59,6 +71,8 @@ def concat(readings: Sequence[Reading]) -> Reading:
         readings[-1].next_offset,
         [record for reading in readings for record in reading.records],
         [event for reading in readings for event in reading.events],
+        np.concatenate([reading.offsets for reading in readings]),
+        np.concatenate([reading.timestamps_us for reading in readings]),
     )
 
 
@@ -71,12 +85,20 @@ def split(reading: Reading, offset: int) -> tuple[Reading, Reading]:
     if not reading.first_offset < offset < reading.next_offset:
         msg = f"offset {offset} does not lie inside {reading.first_offset}..{reading.next_offset}"
         raise ValueError(msg)
-    count = sum(record.offset < offset for record in reading.records)
+    count = int(np.searchsorted(reading.offsets, offset))
     return (
-        Reading(
-            reading.partition, reading.first_offset, offset, reading.records[:count], reading.events[:count]
-        ),
-        Reading(
-            reading.partition, offset, reading.next_offset, reading.records[count:], reading.events[count:]
-        ),
+        _part(reading, reading.first_offset, offset, slice(None, count)),
+        _part(reading, offset, reading.next_offset, slice(count, None)),
+    )
+
+
+def _part(reading: Reading, first_offset: int, next_offset: int, rows: slice) -> Reading:
+    return Reading(
+        reading.partition,
+        first_offset,
+        next_offset,
+        reading.records[rows],
+        reading.events[rows],
+        reading.offsets[rows],
+        reading.timestamps_us[rows],
     )

@@ -1,40 +1,50 @@
 """What accepted events add to each meter's windows."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from aggregator.aggregation import INCREMENT_OF, Points
+from aggregator.aggregation import Points, Value, increments_of
 from aggregator.batch import OTHER, Adjustment, Increment, MeterTally, WindowKey
 from aggregator.catalog import Catalog
+from aggregator.columns import coded, segments
 from aggregator.groups import GroupKey, GroupSets, GroupValues
 from aggregator.memory import I64
 from aggregator.meter import Meter, MeterRefused
 from schemas.wire import Event
 
 
+class Subjects(NamedTuple):
+    """The subjects of some events: a code each, and what it stands for."""
+
+    codes: I64
+    names: Sequence[str]
+
+
 class Accepted(NamedTuple):
     """Accepted events in log order, as columns."""
 
     events: Sequence[Event]
-    subjects: Sequence[str]
-    offsets: Sequence[int]
+    subjects: Subjects
+    repaired_for: Mapping[int, int]  # row -> the one meter version that it is repaired for
     places: I64  # indexes in the reading
+    offsets: I64
     times_us: I64
     frontiers_us: I64
 
-    def rows(self, chosen: Sequence[int]) -> "Accepted":
-        """Some of them, in the order given."""
+    def rows(self, chosen: I64) -> "Accepted":
+        """Some of them, in log order."""
         if len(chosen) == len(self.events):
             return self
         return Accepted(
-            [self.events[row] for row in chosen],
-            [self.subjects[row] for row in chosen],
-            [self.offsets[row] for row in chosen],
+            [self.events[row] for row in chosen.tolist()],
+            Subjects(self.subjects.codes[chosen], self.subjects.names),
+            {},
             self.places[chosen],
+            self.offsets[chosen],
             self.times_us[chosen],
             self.frontiers_us[chosen],
         )
@@ -73,7 +83,7 @@ def meter_events(accepted: Accepted, catalog: Catalog, known_groups: GroupSets) 
     for meter, rows in _rows_by_meter(accepted, catalog):
         is_matched[rows] = True
         late_rows = _add(meter, accepted.rows(rows), metered, known_groups)
-        is_late[[rows[row] for row in late_rows]] = True
+        is_late[rows[late_rows]] = True
     metered.adjustments.sort(key=lambda adjustment: (adjustment.offset, adjustment.key.meter_version_id))
     metered.unmetered = int((~is_matched).sum())
     metered.late_by_pipeline = sum(
@@ -100,66 +110,103 @@ def tallies(metered: Metered, catalog: Catalog) -> dict[int, MeterTally]:
     return dict(by_version)
 
 
-def _rows_by_meter(accepted: Accepted, catalog: Catalog) -> Iterator[tuple[Meter, Sequence[int]]]:
+def _rows_by_meter(accepted: Accepted, catalog: Catalog) -> Iterator[tuple[Meter, I64]]:
     """Each meter with the rows of the events that it counts."""
-    by_type: dict[str, list[int]] = defaultdict(list)
-    by_repair: dict[int, list[int]] = defaultdict(list)
-    for row, event in enumerate(accepted.events):
-        if event.repair is None or event.repair.meter_version_id is None:
-            by_type[event.type].append(row)
-        else:
-            by_repair[event.repair.meter_version_id].append(row)
-    by_version: dict[int, list[int]] = defaultdict(list)
-    for event_type, rows in by_type.items():
+    by_version: dict[int, list[I64]] = defaultdict(list)
+    for event_type, rows in _rows_by_type(accepted):
         timeline = catalog.timelines.get(event_type)
         if timeline is not None:
             for meters, span in timeline.spans(rows, accepted.times_us):
                 for meter in meters:
-                    by_version[meter.meter_version_id] += meter.applying(accepted.events, span)
-    for version, rows in by_repair.items():
-        by_version[version] = sorted(by_version[version] + rows)
-    for version, rows in sorted(by_version.items()):
+                    by_version[meter.meter_version_id].append(meter.applying(accepted.events, span))
+    for row, version in accepted.repaired_for.items():
         if version in catalog.versions:
-            yield catalog.versions[version], rows
+            by_version[version].append(np.array([row]))
+    for version, parts in sorted(by_version.items()):
+        yield catalog.versions[version], parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))
 
 
-def _add(meter: Meter, accepted: Accepted, metered: Metered, known_groups: GroupSets) -> list[int]:
+def _rows_by_type(accepted: Accepted) -> Iterator[tuple[str, I64]]:
+    codes, types = coded([event.type for event in accepted.events])
+    codes[list(accepted.repaired_for)] = -1  # their meter is named
+    for code, event_type in enumerate(types):
+        yield event_type, np.flatnonzero(codes == code)
+
+
+def _add(meter: Meter, accepted: Accepted, metered: Metered, known_groups: GroupSets) -> I64:
     """Add a meter's events; the rows that were late for their windows are returned."""
     starts_us = accepted.times_us - accepted.times_us % meter.window_us
     is_late = accepted.frontiers_us >= starts_us + (meter.window_us + meter.grace_us)
+    is_read = np.ones(len(starts_us), dtype=bool)
     values, groups, refused = meter.read(accepted.events)
     for row, reason in refused.items():
+        is_read[row] = False
         metered.errors.append(MeterError(int(accepted.places[row]), meter.meter_version_id, reason))
-    rows: Sequence[int] = range(len(accepted.events))
-    late_rows: list[int] = []
-    if refused or is_late.any():
-        late_rows = [row for row in np.flatnonzero(is_late).tolist() if row not in refused]
-        rows = [row for row in np.flatnonzero(~is_late).tolist() if row not in refused]
-    starts = starts_us.tolist()
-    alike: dict[tuple[str, GroupValues, int], list[int]] = defaultdict(list)
-    if len(rows) == len(starts):
-        for row, says in enumerate(zip(accepted.subjects, groups, starts, strict=True)):
-            alike[says].append(row)
-    else:
-        for row in rows:
-            alike[accepted.subjects[row], groups[row], starts[row]].append(row)
-    windows: dict[WindowKey, list[int]] = {}
-    for (subject, group, start_us), members in alike.items():
-        key = _limited(meter, subject, group, start_us, metered, known_groups)
-        windows[key] = sorted(windows[key] + members) if key in windows else members
-    points = Points(values, accepted.times_us, accepted.offsets)
-    increment_of = INCREMENT_OF[meter.aggregation]
-    for key, members in windows.items():
-        metered.increments[key] = increment_of(points, members)
-    for row in late_rows:
-        key = _limited(meter, accepted.subjects[row], groups[row], starts[row], metered, known_groups)
-        value, time_us = values[row], int(accepted.times_us[row])
+    _add_on_time(
+        meter, accepted, np.flatnonzero(is_read & ~is_late), starts_us, values, groups, metered, known_groups
+    )
+    late_rows = np.flatnonzero(is_read & is_late)
+    for row in late_rows.tolist():
+        subject = accepted.subjects.names[accepted.subjects.codes[row]]
+        key = _limited(meter, subject, groups[row], int(starts_us[row]), metered, known_groups)
+        value = values[row]
         number, member = (None, value) if isinstance(value, str) else (value, None)
-        frontier_us = int(accepted.frontiers_us[row])
         metered.adjustments.append(
-            Adjustment(accepted.offsets[row], key, number, member, time_us, frontier_us)
+            Adjustment(
+                int(accepted.offsets[row]),
+                key,
+                number,
+                member,
+                int(accepted.times_us[row]),
+                int(accepted.frontiers_us[row]),
+            )
         )
     return late_rows
+
+
+def _add_on_time(
+    meter: Meter,
+    accepted: Accepted,
+    rows: I64,
+    starts_us: I64,
+    values: Sequence[Value],
+    groups: Sequence[GroupValues],
+    metered: Metered,
+    known_groups: GroupSets,
+) -> None:
+    if not len(rows):
+        return
+    if len(rows) < len(values):
+        values, groups = [values[row] for row in rows.tolist()], [groups[row] for row in rows.tolist()]
+    starts_us, offsets = starts_us[rows], accepted.offsets[rows]
+    group_codes, distinct_groups = coded(groups)
+    first_us = int(starts_us.min())
+    start_codes = (starts_us - first_us) // meter.window_us
+    subject_codes = accepted.subjects.codes[rows]
+    codes = (start_codes * len(accepted.subjects.names) + subject_codes) * len(distinct_groups) + group_codes
+    windows = segments(codes)
+    first_rows = windows.first_rows
+    keys = [
+        _limited(
+            meter, accepted.subjects.names[subject], distinct_groups[group], start_us, metered, known_groups
+        )
+        for subject, group, start_us in zip(
+            subject_codes[first_rows].tolist(),
+            group_codes[first_rows].tolist(),
+            starts_us[first_rows].tolist(),
+            strict=True,
+        )
+    ]
+    key_codes, distinct_keys = coded(keys)
+    if len(distinct_keys) < len(keys):  # several groups share `other`
+        lengths = windows.ends - windows.starts
+        merged = np.empty(len(rows), dtype=np.int64)
+        merged[np.concatenate(list(map(np.asarray, windows)))] = np.repeat(key_codes, lengths)
+        windows = segments(merged)
+    points = Points(values, accepted.times_us[rows], offsets)
+    metered.increments.update(
+        zip(distinct_keys, increments_of(meter.aggregation, points, windows), strict=True)
+    )
 
 
 def _limited(

@@ -84,7 +84,7 @@ def test_events_keep_their_order_within_a_span() -> None:
     timeline = _compiled((1, None, False), (2, START_US, False)).timelines["call"]
     times = np.array([START_US, START_US - 1, START_US + 1, START_US - 2])
 
-    spans = {meters[0].meter_version_id: rows for meters, rows in timeline.spans(range(4), times)}
+    spans = {m[0].meter_version_id: rows.tolist() for m, rows in timeline.spans(np.arange(4), times)}
 
     assert spans == {1: [1, 3], 2: [0, 2]}
 

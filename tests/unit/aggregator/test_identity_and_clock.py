@@ -95,7 +95,7 @@ def test_the_frontier_never_goes_back_and_starts_where_the_state_is() -> None:
     state = replace(fresh_state(0), frontier_us=START_US)
     reading = _reading(START_US - 5000, START_US + 7000, START_US + 1000, START_US + 9000)
 
-    assert (frontiers_us(reading.records, state) - START_US).tolist() == [0, 7000, 7000, 9000]
+    assert (frontiers_us(reading, state) - START_US).tolist() == [0, 7000, 7000, 9000]
 
 
 def test_a_record_from_the_future_is_a_jump_unless_an_operator_capped_it() -> None:
@@ -122,7 +122,12 @@ def test_readings_join_and_split_at_offsets() -> None:
 
     assert [record.offset for record in left.records] == [3, 4]
     assert (left.next_offset, right.first_offset) == (5, 5)
-    assert concat([left, right]) == whole
+    joined = concat([left, right])
+    assert (joined.first_offset, joined.next_offset) == (2, 12)
+    assert joined.records == whole.records
+    assert joined.events == whole.events
+    assert joined.offsets.tolist() == [3, 4, 9]
+    assert joined.timestamps_us.tolist() == whole.timestamps_us.tolist()
     with pytest.raises(ValueError, match="is not followed by"):
         concat([right, left])
     with pytest.raises(ValueError, match="does not lie inside"):
