@@ -18,7 +18,7 @@ from commands import Environment, run_program
 from metering.settings import Settings, load_settings
 from metering.worker.clients import group_consumer
 from metering.worker.intake import POLL_MS
-from metering.worker.run import GC_THRESHOLDS
+from metering.worker.tuning import GC_THRESHOLDS
 
 
 class Bare(NamedTuple):
