@@ -45,6 +45,7 @@ class Intake:
         consumer: AIOKafkaConsumer,
         owned: Mapping[int, Owned],
         backlog: Backlog,
+        fetchable: asyncio.Event,
         on_out_of_range: Callable[[Owned], None],
         on_stopped: Callable[[Stop], None],
     ) -> None:
@@ -52,10 +53,10 @@ class Intake:
         self._consumer = consumer
         self._owned = owned
         self._backlog = backlog
+        self._fetchable = fetchable  # set when a partition may be fetched again
         self._on_out_of_range = on_out_of_range
         self._on_stopped = on_stopped
         self._suspects: deque[Owned] = deque()
-        self.changed = asyncio.Event()  # a partition may be fetchable again
 
     async def run(self) -> None:
         """Fetch until cancelled.
@@ -67,8 +68,8 @@ class Intake:
             room = min(await self._backlog.room(), self._settings.max_poll_records)
             fetchable = [owned for owned in self._owned.values() if owned.fetchable]
             if not fetchable:
-                self.changed.clear()
-                await self.changed.wait()
+                self._fetchable.clear()
+                await self._fetchable.wait()
                 continue
             try:
                 while self._suspects:

@@ -40,6 +40,7 @@ class Tenure:
         self._owned: dict[int, Owned] = {}
         self._backlog = Backlog(services.settings, services.flush_interval_s)
         self._mirror = OffsetMirror(consumer, services.telemetry.instruments)
+        self._fetchable = asyncio.Event()
         self._draining = asyncio.Event()
 
     def drain(self) -> None:
@@ -98,11 +99,12 @@ class Tenure:
     async def _count(self) -> None:
         services, instruments = self._services, self._services.telemetry.instruments
         guard = Guard(services.topic, self._consumer, self._owned, self._backlog, self._stop, self._resumed)
-        self._intake = Intake(
+        intake = Intake(
             services.settings,
             self._consumer,
             self._owned,
             self._backlog,
+            self._fetchable,
             lambda owned: guard.suspend(owned, "offset out of range"),
             self._stop,
         )
@@ -130,11 +132,11 @@ class Tenure:
             watchers.append(Ticker(services.settings, self._owned, services.producer, instruments).run())
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(watcher) for watcher in watchers]
-            intake = tasks.create_task(self._intake.run())
+            fetching = tasks.create_task(intake.run())
             counting = tasks.create_task(pipeline.run(tasks))
             await self._draining.wait()
             services.readiness.because("worker", "draining")
-            intake.cancel()
+            fetching.cancel()
             self._backlog.close()
             await counting
             for watcher in running:
@@ -159,7 +161,7 @@ class Tenure:
 
     def _resumed(self) -> None:
         """The guard has let partitions go on."""
-        self._intake.changed.set()
+        self._fetchable.set()
         if not any(owned.suspended and owned.stop is None for owned in self._owned.values()):
             self._services.readiness.clear("worker")
             self._services.checked.set()
@@ -167,6 +169,8 @@ class Tenure:
     def _stop(self, stop: Stop) -> None:
         """Set a partition aside, loudly; end the process if there is no point in going on."""
         services, owned = self._services, self._owned[stop.partition]
+        if owned.stop not in (None, stop):
+            return  # the first reason stands
         owned.stop = stop
         self._consumer.pause(owned.log)
         log.error(

@@ -19,8 +19,8 @@ def tune() -> None:
     """Set all of it, once, in a process of its own."""
     gc.set_threshold(*GC_THRESHOLDS)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    # Merged runs of ids are large and short-lived. glibc would soon take them from a heap that only grows: its
-    # threshold moves until it is set, see mallopt(3). Other C libraries have no such thing.
+    # Merged runs of ids are large and short-lived. glibc would soon take them from a heap that only grows:
+    # its threshold moves until it is set, see mallopt(3). Other C libraries have no such thing.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)

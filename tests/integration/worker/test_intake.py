@@ -37,7 +37,13 @@ class Taken:
         self.out_of_range: list[int] = []
         self.backlog = Backlog(settings, settings.flush_interval_s)
         self.intake = Intake(
-            settings, consumer, self.owned, self.backlog, self._note_out_of_range, self._stop
+            settings,
+            consumer,
+            self.owned,
+            self.backlog,
+            asyncio.Event(),
+            self._note_out_of_range,
+            self._stop,
         )
         self._stretches: list[Stretch] = []
 
