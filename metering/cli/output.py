@@ -24,7 +24,7 @@ _WIDE: Final = 250  # when nobody looks, no cell is cut
 def print_json(*objects: Mapping[str, Any]) -> None:
     """Print objects to standard output, one a line."""
     for one in objects:
-        sys.stdout.write(json.dumps(one, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(one, ensure_ascii=False, default=_exact_text) + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -62,6 +62,13 @@ def time_text(time_us: int | None) -> str | None:
 def duration_text(duration_us: int) -> str:
     """A duration as people read it, to the second."""
     return str(timedelta(seconds=round(duration_us / 1_000_000)))
+
+
+def _exact_text(value: object) -> str:
+    """A decimal in a text: a JSON number would be read as a float."""
+    if isinstance(value, Decimal):
+        return plain_text(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def _cell(value: object) -> str:
