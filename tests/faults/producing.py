@@ -23,7 +23,7 @@ def produce(bootstrap_servers: str, topic: str, records: Iterable[Sent], **optio
         bootstrap_servers: of Kafka.
         topic: where to.
         records: to send, in this order.
-        options: of librdkafka that differ, with `_` for `.`; `partitioner="consistent_random"` is its default.
+        options: of librdkafka that differ, with `_` for `.`.
     """
     return send(producer(bootstrap_servers, **options), topic, records)
 

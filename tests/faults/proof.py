@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Self
 
 from faults.accounts import Account, Groups, by_the_database, by_the_oracle
 from faults.scenario import Scenario
-from faults.topic_log import EXPECTED_CODE, LogRecord, PartitionLog, read_topic
+from faults.topic_log import EXPECTED_CODE, LogRecord, read_topic
 from oracle.logs import METERS
 
 from aggregator.store.connection import Connection
@@ -35,12 +35,12 @@ async def is_exact(scenario: Scenario) -> Account:
 async def is_exact_so_far(scenario: Scenario) -> Account:
     """The same, of a log that was not counted to its end."""
     rules = scenario.rules
-    logs = await asyncio.to_thread(read_topic, scenario.bootstrap_servers, rules.name, rules.partitions)
+    logs = await read_back(scenario)
     witness = await scenario.witness()
     next_offsets = dict(await witness.fetch("SELECT partition, next_offset FROM ingest_partition"))
     meters = dict(await witness.fetch("SELECT meter_version_id, meter FROM meter_version"))
     decided = await Decisions.read(witness)
-    records = {place: decided.applied(place, log.records) for place, log in enumerate(logs)}
+    records = {partition: decided.applied(partition, log) for partition, log in logs.items()}
     expected = by_the_oracle(records, next_offsets, METERS, meters, rules)
     decided.book_what_is_lost(expected)
     assert await by_the_database(witness, METERS) == expected
@@ -96,9 +96,22 @@ async def _epochs_never_go_back(witness: Connection) -> None:
     assert all(a["partition"] != b["partition"] or a["epoch"] <= b["epoch"] for a, b in pairwise(rows))
 
 
-async def _refusals_are_kept(witness: Connection, logs: Sequence[PartitionLog]) -> None:
+async def read_back(scenario: Scenario) -> dict[int, list[LogRecord]]:
+    """Each partition's log, with what was known to be there before it was deleted."""
+    rules = scenario.rules
+    logs = await asyncio.to_thread(read_topic, scenario.bootstrap_servers, rules.name, rules.partitions)
+    return {
+        partition: [
+            *(r for r in scenario.deleted.get(partition, ()) if r.offset < log.beginning),
+            *log.records,
+        ]
+        for partition, log in enumerate(logs)
+    }
+
+
+async def _refusals_are_kept(witness: Connection, logs: Mapping[int, Sequence[LogRecord]]) -> None:
     """Each refused record lies in quarantine as it lies in the log."""
-    in_log = {(place, record.offset): record for place, log in enumerate(logs) for record in log.records}
+    in_log = {(partition, record.offset): record for partition, log in logs.items() for record in log}
     for row in await witness.fetch(
         "SELECT partition, record_offset, code, meter_version_id, key, value, headers FROM quarantine"
     ):

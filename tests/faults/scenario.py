@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import asyncpg
 import yaml
@@ -16,6 +16,9 @@ from support.processes import CommandProcess, Commands
 from aggregator.state import TopicRules
 from aggregator.store.connection import Connection
 from metering.dev.conditions import until
+
+if TYPE_CHECKING:
+    from faults.topic_log import LogRecord
 
 DEADLINE_S: Final = 60
 SESSION_S: Final = 2.0
@@ -75,6 +78,8 @@ class Scenario:
         self.dsn = dsn
         self.seed = seed
         self.published = 0
+        self.deleted: Mapping[int, Sequence[LogRecord]] = {}
+        """Records, by partition, of which some are no longer in the log."""
         # Hours instead of days: events are early, late and too old within one log.
         self.rules = TopicRules(
             name=topic,

@@ -37,9 +37,9 @@ class LogRecord(NamedTuple):
 
 
 class PartitionLog(NamedTuple):
-    """A partition's committed records; `end_offset` is where the next one will be."""
+    """A partition's committed records, from the offset on that retention has left."""
 
-    end_offset: int
+    beginning: int
     records: Sequence[LogRecord]
 
 
@@ -55,11 +55,11 @@ def read_topic(bootstrap_servers: str, topic: str, partitions: int) -> list[Part
             "auto.offset.reset": "error",
         }
     )
-    ends: dict[int, int] = {}
+    ended: set[int] = set()
     records: dict[int, list[LogRecord]] = {partition: [] for partition in range(partitions)}
     try:
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in records])
-        while len(ends) < partitions:
+        while len(ended) < partitions:
             message: Any = consumer.poll(_POLL_S)
             assert message is not None, f"{topic} cannot be read back"
             error = message.error()
@@ -67,10 +67,11 @@ def read_topic(bootstrap_servers: str, topic: str, partitions: int) -> list[Part
                 records[message.partition()].append(_record(message))
             else:
                 assert error.code() == KafkaError._PARTITION_EOF, error
-                ends[message.partition()] = message.offset()
+                ended.add(message.partition())
+        bounds = [consumer.get_watermark_offsets(TopicPartition(topic, place), _POLL_S) for place in records]
     finally:
         consumer.close()
-    return [PartitionLog(ends[partition], records[partition]) for partition in range(partitions)]
+    return [PartitionLog(bounds[partition][0], records[partition]) for partition in range(partitions)]
 
 
 def _record(message: Any) -> LogRecord:
