@@ -4,24 +4,31 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import NamedTuple
 
 from aggregator.batch import LogRecord
+from aggregator.reading import Reading, concat
 from metering.settings import Settings
 
 
 class Stretch(NamedTuple):
-    """Fetched offsets `[first_offset, next_offset)` of a partition; those without a record are a gap."""
+    """What was fetched of a partition at once, decoded while it was still in the processor's cache."""
 
-    partition: int
+    reading: Reading
     generation: int  # of the partition's fetches
-    first_offset: int
-    next_offset: int
-    records: Sequence[LogRecord]
     size_bytes: int
     fetch_began_ns: int
     fetch_ended_ns: int
+
+    @property
+    def partition(self) -> int:
+        """Whose log it is of."""
+        return self.reading.partition
+
+    @property
+    def records(self) -> Sequence[LogRecord]:
+        """The records in it."""
+        return self.reading.records
 
 
 def joined(stretches: Sequence[Stretch]) -> Stretch:
@@ -29,11 +36,8 @@ def joined(stretches: Sequence[Stretch]) -> Stretch:
     if len(stretches) == 1:
         return stretches[0]
     return Stretch(
-        stretches[0].partition,
+        concat([stretch.reading for stretch in stretches]),
         stretches[0].generation,
-        stretches[0].first_offset,
-        stretches[-1].next_offset,
-        list(chain.from_iterable(stretch.records for stretch in stretches)),
         sum(stretch.size_bytes for stretch in stretches),
         stretches[0].fetch_began_ns,
         stretches[-1].fetch_ended_ns,

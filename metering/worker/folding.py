@@ -7,7 +7,7 @@ from aggregator.batch import Batch
 from aggregator.catalog import Catalog
 from aggregator.clock import clock_jump, wrong_timestamp_type
 from aggregator.fold import fold
-from aggregator.reading import Reading, read, split
+from aggregator.reading import Reading, split
 from aggregator.state import Needs, PartitionState
 from metering.worker.backlog import Stretch
 from metering.worker.stops import Stop
@@ -15,7 +15,7 @@ from schemas.codes import Code
 
 
 class Checked(NamedTuple):
-    """A stretch decoded, up to the first record that must not be folded; None if that is its very first."""
+    """A stretch up to the first record that must not be folded; None if that is its very first."""
 
     reading: Reading | None
     stop: Stop | None
@@ -32,7 +32,7 @@ class Folded(NamedTuple):
 def fold_stretches(
     jobs: Sequence[tuple[Stretch, PartitionState]], catalog: Catalog, now_us: int
 ) -> list[Folded]:
-    """Decode, check and fold stretches of different partitions."""
+    """Check and fold stretches of different partitions."""
     folded = []
     for stretch, state in jobs:
         reading, stop = checked(stretch, state, now_us)
@@ -41,8 +41,8 @@ def fold_stretches(
 
 
 def checked(stretch: Stretch, state: PartitionState, now_us: int) -> Checked:
-    """Decode a stretch, and cut it before a record that no clock or contract allows."""
-    reading = read(stretch.partition, stretch.first_offset, stretch.next_offset, stretch.records)
+    """A stretch, cut before a record that no clock or contract allows."""
+    reading = stretch.reading
     stop = _first_stop(reading, state, now_us)
     if stop is None:
         return Checked(reading, None)

@@ -11,11 +11,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from aggregator.reading import read
 from metering.settings import Settings
 from metering.worker.backlog import Backlog, Stretch
 from metering.worker.log_reader import may_be_undecodable
@@ -32,6 +34,9 @@ STEPPED_RECORDS: Final = 100_000
 
 QUIET_POLLS: Final = 50
 """or polls in a row that gave nothing."""
+
+_VALUE_BYTES: Final = attrgetter("serialized_value_size")
+_KEY_BYTES: Final = attrgetter("serialized_key_size")
 
 Records = Mapping[TopicPartition, Sequence[Any]]
 
@@ -105,21 +110,9 @@ class Intake:
     def _account(
         self, owned: Owned, position: int, records: Sequence[Any], began_ns: int, ended_ns: int
     ) -> None:
-        size_bytes = sum(
-            max(0, record.serialized_value_size) + max(0, record.serialized_key_size) for record in records
-        )
-        self._backlog.add(
-            Stretch(
-                owned.partition,
-                owned.generation,
-                owned.position,
-                position,
-                records,
-                size_bytes,
-                began_ns,
-                ended_ns,
-            )
-        )
+        reading = read(owned.partition, owned.position, position, records)
+        size_bytes = sum(map(_VALUE_BYTES, records)) + sum(map(_KEY_BYTES, records))  # -1 for none: no matter
+        self._backlog.add(Stretch(reading, owned.generation, max(0, size_bytes), began_ns, ended_ns))
         owned.position = position
         if records:
             owned.log_end_us = max(records[-1].timestamp * 1000, owned.log_end_us or 0)

@@ -7,6 +7,7 @@ from oracle.logs import RULES, START_US
 
 from aggregator.batch import Batch
 from aggregator.catalog import Catalog
+from aggregator.reading import read
 from aggregator.state import Claimed, PartitionState, opened
 from metering.worker.backlog import Stretch
 from metering.worker.folding import checked, fold_stretches
@@ -26,7 +27,7 @@ def stretch(*timestamps_us: int, timestamp_type: int = 1, first_offset: int = 0)
         ConsumerRecord("t", 0, first_offset + place, us // 1000, timestamp_type, None, None, None, -1, -1, ())
         for place, us in enumerate(timestamps_us, start=2)  # after a gap of two
     ]
-    return Stretch(0, 0, first_offset, first_offset + 2 + len(records), records, 0, 0, 0)
+    return Stretch(read(0, first_offset, first_offset + 2 + len(records), records), 0, 0, 0, 0)
 
 
 def test_a_stretch_without_fault_is_read_whole() -> None:
@@ -73,7 +74,7 @@ def test_nothing_is_folded_when_the_very_first_offset_is_at_fault() -> None:
     first = stretch(START_US + 60 * MINUTE_US)
     record = replace(first.records[0], offset=0)  # type: ignore[type-var]
     folded = fold_stretches(
-        [(first._replace(records=[record], next_offset=1), state())], Catalog(0, {}, {}), START_US
+        [(first._replace(reading=read(0, 0, 1, [record])), state())], Catalog(0, {}, {}), START_US
     )
     assert [(one.reading, one.result) for one in folded] == [(None, None)]
     assert folded[0].stop is not None
