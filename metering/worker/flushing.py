@@ -79,8 +79,10 @@ class Flusher:
         except UnknownOutcome:
             result = "unknown"
             raise
-        except ValueError as error:  # asyncpg refuses to encode it: no different from the server's refusal
-            raise StoreRejected(str(error)) from error
+        except asyncpg.InterfaceError as error:
+            if isinstance(error, ValueError):  # asyncpg refuses a value, as the server would
+                raise StoreRejected(str(error)) from error
+            raise
         finally:
             self._instruments.record(catalogue.FLUSH_DURATION, time.monotonic() - began_s, result=result)
         return True
