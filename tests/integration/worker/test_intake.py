@@ -57,12 +57,14 @@ class Taken:
     def ranges_join(self, partition: int) -> bool:
         stretches = self.stretches(partition)
         pairs = pairwise(stretches)
-        return stretches[0].first_offset == 0 and all(a.next_offset == b.first_offset for a, b in pairs)
+        return stretches[0].reading.first_offset == 0 and all(
+            a.reading.next_offset == b.reading.first_offset for a, b in pairs
+        )
 
     async def reaches(self, partition: int, offset: int) -> bool:
         async def there() -> bool:
             stretches = self.stretches(partition)
-            return bool(stretches) and stretches[-1].next_offset >= offset
+            return bool(stretches) and stretches[-1].reading.next_offset >= offset
 
         return await until(there, deadline_s=30)
 
@@ -110,7 +112,9 @@ async def test_transactions_leave_gaps_and_nothing_else(
         assert await taken.reaches(0, 6)
         assert taken.offsets(0) == [0, 1]
         assert taken.ranges_join(0)
-        assert taken.stretches(0)[-1].next_offset == 6, "what lies at the end of the log is accounted for too"
+        assert taken.stretches(0)[-1].reading.next_offset == 6, (
+            "what lies at the end of the log is accounted for too"
+        )
 
 
 async def test_a_log_that_is_only_a_gap_moves_on(
