@@ -23,7 +23,7 @@ import aggregator.fold
 from aggregator.batch import Batch
 from aggregator.catalog import Catalog, compile_catalog
 from aggregator.state import Claimed, PartitionState, TopicRules, opened, settled
-from metering.worker import folding
+from metering.worker import folding, intake
 from metering.worker.backlog import Stretch
 from metering.worker.tuning import GC_THRESHOLDS
 from schemas.catalog import load_catalog
@@ -46,7 +46,7 @@ RULES: Final = TopicRules(
 )
 
 STAGES: Final = {
-    "decode": (folding, "read"),
+    "decode": (intake, "read"),
     "check": (folding, "_first_stop"),
     "clock": (aggregator.fold, "frontiers_us"),
     "admission": (aggregator.fold, "admit"),
@@ -160,7 +160,7 @@ def run_flush(stretches: Sequence[Records], states: list[PartitionState], meters
     jobs = []
     for partition, records in enumerate(stretches):
         first = states[partition].next_offset
-        stretch = Stretch(partition, 0, first, first + len(records), records, 0, 0, 0)
+        stretch = Stretch(intake.read(partition, first, first + len(records), records), 0, 0, 0, 0)
         jobs.append((stretch, states[partition]))
     accepted = 0
     for _, stop, batch in folding.fold_stretches(jobs, meters, time.time_ns() // 1000):
