@@ -18,7 +18,7 @@ from producers import produce
 from remembered import Remembered, remember
 from rich.console import Console
 from rich.table import Table
-from servers import directory, running_servers
+from servers import directory, drop_database, running_servers
 from sites import Site
 
 FLAT_EVENTS: Final = 5 * MILLION
@@ -90,21 +90,22 @@ async def _bench(
     with directory() as home:
         async with running_servers() as servers:
             site = Site(servers, home, "usage.events", partitions)
-            environment = await site.prepared("unused")
+            environment = await site.prepared(database := "unused")
             console.print(f"Writing {events:,} events to {partitions} partitions (seed {seed}) …")
             totals = produce(servers.kafka.address, site.topic, events, seed)
             pairs = []
             for run in range(1, runs + 1):
-                pairs.append(Pair(read_bare(environment), await count(site, f"run_{run}", totals)))
+                await drop_database(servers.postgres, database)
+                bare = read_bare(environment)
+                pairs.append(Pair(bare, await count(site, database := f"run_{run}", totals)))
                 console.print(f"Run {run}: every total is right; {pairs[-1].ratio:.3f} of getmany's rate")
             console.print(_table(pairs))
             result = _medians(pairs)
-            database = f"run_{runs}"
             if flat_memory:
+                await drop_database(servers.postgres, database)
                 console.print(f"Writing {FLAT_EVENTS:,} events more …")
                 totals = totals.plus(produce(servers.kafka.address, site.topic, FLAT_EVENTS, seed + 1))
-                database = "flat"
-                counted = await count(site, database, totals)
+                counted = await count(site, database := "flat", totals)
                 console.print(_memory_series(counted))
                 result["rss_growth_bytes_per_id"] = round(rss_growth_bytes_per_id(counted), 1)
             environment = {**environment, "METERING_POSTGRES_DSN": servers.postgres.dsn(database)}

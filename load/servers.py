@@ -89,9 +89,18 @@ def _cpu_seconds(pid: int | None) -> float:
 
 async def new_database(postgres: PostgresServer, name: str) -> str:
     """Make an empty database; its DSN. `name` is a plain word of ours."""
+    await _execute(postgres, f"CREATE DATABASE {name}")
+    return postgres.dsn(name)
+
+
+async def drop_database(postgres: PostgresServer, name: str) -> None:
+    """Remove a database: what autovacuum does to it would be in the WAL of the next run."""
+    await _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _execute(postgres: PostgresServer, statement: str) -> None:
     connection = await asyncpg.connect(postgres.dsn())
     try:
-        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.execute(statement)
     finally:
         await connection.close()
-    return postgres.dsn(name)
