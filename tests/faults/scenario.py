@@ -91,6 +91,7 @@ class Scenario:
             repair_horizon_us=RULES.repair_horizon_us,
             identity_key=bytes(16),
         )
+        self.workers: list[CommandProcess] = []
         self._directory = directory
         self._witness: Connection | None = None
         self._turn = asyncio.Lock()
@@ -132,7 +133,8 @@ class Scenario:
 
     def worker(self, *options: str, **environment: str) -> CommandProcess:
         """A worker that has just been started."""
-        return self.commands.start("worker", *options, **environment)
+        self.workers.append(self.commands.start("worker", *options, **environment))
+        return self.workers[-1]
 
     async def member(self, **environment: str) -> CommandProcess:
         """A worker that has claimed what the group gave to it."""
