@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     flush_interval_s: PositiveFloat = Field(1.0, description="A batch is flushed when it is this old,")
     flush_records: PositiveInt = Field(100_000, description="or has this many records,")
     flush_bytes: Bytes = Field(ByteSize(64 * MIB), description="or this many bytes, whichever comes first")
-    buffer_records: PositiveInt = Field(400_000, description="Records in memory at which fetching pauses")
+    buffer_records: PositiveInt = Field(250_000, description="Records in memory at which fetching pauses")
     buffer_bytes: Bytes = Field(ByteSize(256 * MIB), description="Bytes in memory at which fetching pauses")
     max_poll_records: PositiveInt = Field(20_000, description="Most records taken from the client at once")
     session_timeout_s: PositiveFloat = Field(
