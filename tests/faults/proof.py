@@ -37,8 +37,9 @@ async def is_exact_so_far(scenario: Scenario) -> Account:
     rules = scenario.rules
     logs = await read_back(scenario)
     witness = await scenario.witness()
-    next_offsets = dict(await witness.fetch("SELECT partition, next_offset FROM ingest_partition"))
-    meters = dict(await witness.fetch("SELECT meter_version_id, meter FROM meter_version"))
+    next_offsets = await scenario.next_offsets()
+    versions = await witness.fetch("SELECT meter_version_id, meter FROM meter_version")
+    meters = {row["meter_version_id"]: row["meter"] for row in versions}
     decided = await Decisions.read(witness)
     records = {partition: decided.applied(partition, log) for partition, log in logs.items()}
     expected = by_the_oracle(records, next_offsets, METERS, meters, rules)

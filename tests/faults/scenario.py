@@ -121,7 +121,11 @@ class Scenario:
         """What a person does first: migrate, apply the topic, apply the catalog."""
         await self.commands.run("migrate")
         await self.commands.run("topics", "apply")
-        await self.commands.run("catalog", "apply", str(self._write("catalog.yaml", METERS_YAML)))
+        await self.apply_catalog(METERS_YAML)
+
+    async def apply_catalog(self, meters: str) -> None:
+        """Make these the meters; those of the oracle must stay as they are."""
+        await self.commands.run("catalog", "apply", str(self._write("catalog.yaml", meters)))
 
     def traffic(
         self, name: str = "a", *, log_us: int | None = None, subjects: Sequence[str] = SUBJECTS
@@ -196,6 +200,12 @@ class Scenario:
         except _DATABASE_AWAY:
             return None
         return int(counted)
+
+    async def next_offsets(self) -> dict[int, int]:
+        """By partition, how far it is counted."""
+        witness = await self.witness()
+        rows = await witness.fetch("SELECT partition, next_offset FROM ingest_partition")
+        return {row["partition"]: row["next_offset"] for row in rows}
 
     async def witness(self) -> Connection:
         """A connection beside all faults, made again when its server has been away."""

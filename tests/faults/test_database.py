@@ -1,15 +1,16 @@
 """A database that crashes, freezes, or leaves a COMMIT in doubt, while events keep coming."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from random import Random
 
 import asyncpg
 import pytest_asyncio
 from faults.conftest import ScenarioFactory
-from faults.proof import is_exact
+from faults.proof import codes, is_exact
 from faults.scenario import DEADLINE_S, Scenario
+from faults.topic_log import EXPECTED_CODE
 from support.postgres_wire import (
     CommitFault,
     HoldCommit,
@@ -24,7 +25,12 @@ from support.proxy import Proxy, Rule
 from metering.dev.conditions import until
 from metering.dev.postgres.server import PostgresServer
 
-DOUBTS = [LoseCommitReply, SwallowCommit, partial(LoseCommitReply, then="silence"), HoldCommit]
+DOUBTS: list[Callable[[], CommitFault]] = [
+    LoseCommitReply,
+    SwallowCommit,
+    partial(LoseCommitReply, then="silence"),
+    HoldCommit,
+]
 
 
 @pytest_asyncio.fixture
@@ -123,6 +129,34 @@ async def _is_in_doubt(worker: CommandProcess, proxy: Proxy, doubt: CommitFault)
     if is_flush:
         await worker.logged("unknown_outcome_resolved", count=flushes + 1)
     return is_flush
+
+
+CURSE = """
+    CREATE FUNCTION curse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'no such subject' USING ERRCODE = 'data_exception';
+    END $$;
+    CREATE TRIGGER cursed BEFORE INSERT ON series FOR EACH ROW WHEN (NEW.subject = 'cursed')
+    EXECUTE FUNCTION curse();
+"""
+
+
+async def test_values_that_the_database_refuses_are_found_and_the_rest_is_counted(
+    scenario: Scenario, seed: int
+) -> None:
+    random = Random(seed)
+    await scenario.set_up()
+    await (await scenario.witness()).execute(CURSE)
+    cursed = [
+        record._replace(headers=[*record.headers, (EXPECTED_CODE, b"store_rejected")])
+        for record in scenario.traffic("cursed", subjects=["cursed"]).records(5, {"timely": 1})
+    ]
+    records = [*scenario.traffic().records(1000), *cursed]
+    random.shuffle(records)
+    await scenario.publish(records)
+    await scenario.catch_up()
+    account = await is_exact(scenario)
+    assert codes(account)["store_rejected"] == len(cursed)
 
 
 async def test_two_migrations_at_once(scenario: Scenario) -> None:

@@ -47,7 +47,7 @@ async def test_records_deleted_before_they_were_counted_stop_their_partition_unt
     traffic = scenario.traffic()
     await scenario.publish(traffic.records(600))
     await scenario.catch_up()
-    stands = await _next_offsets(scenario)
+    stands = await scenario.next_offsets()
     await scenario.publish(traffic.records(1200))
     lost_until = stands[1] + 70
     scenario.deleted = await read_back(scenario)
@@ -57,7 +57,7 @@ async def test_records_deleted_before_they_were_counted_stop_their_partition_unt
     await worker.logged("partition_stopped", code="offset_out_of_range", partition=1, offset=stands[1])
     await scenario.publish(traffic.records(300))
     assert await scenario.worker("--until-caught-up").ended() == STOPPED
-    assert (await _next_offsets(scenario))[1] == stands[1], "nothing is skipped by itself"
+    assert (await scenario.next_offsets())[1] == stands[1], "nothing is skipped by itself"
 
     worker.kill()
     await scenario.commands.run("partition", "skip", "1", "--to", str(lost_until), "--reason", "retention")
@@ -91,7 +91,7 @@ async def test_timestamps_that_producers_choose_stop_the_workers(scenario: Scena
     assert worker.events("partition_stopped", code="create_time_topic")
     await administrator.set_config("message.timestamp.type", "LogAppendTime")  # doctor would speak of it
     await is_exact_so_far(scenario)
-    for partition, next_offset in (await _next_offsets(scenario)).items():
+    for partition, next_offset in (await scenario.next_offsets()).items():
         log = (await read_back(scenario))[partition]
         assert all(record.timestamp_type == APPENDED for record in log if record.offset < next_offset)
 
@@ -176,11 +176,6 @@ async def test_a_ledger_that_ends_elsewhere_than_counting_stops_its_partition(co
     worker = counted.worker()
     await worker.logged("partition_stopped", code="corrupt_ledger", partition=3)
     await counted.publish(counted.traffic("more").records(300))
-    stands = await _next_offsets(counted)
+    stands = await counted.next_offsets()
     await counted.has_counted(sum(stands.values()) + 100)
-    assert (await _next_offsets(counted))[3] == stands[3]
-
-
-async def _next_offsets(scenario: Scenario) -> dict[int, int]:
-    witness = await scenario.witness()
-    return dict(await witness.fetch("SELECT partition, next_offset FROM ingest_partition"))
+    assert (await counted.next_offsets())[3] == stands[3]

@@ -7,6 +7,7 @@ from random import Random
 from faults.conftest import ScenarioFactory
 from faults.proof import is_exact
 from faults.scenario import Scenario
+from oracle.logs import METERS_YAML
 from support.postgres_wire import dsn_through, postgres_proxy
 from support.processes import CommandProcess
 
@@ -14,6 +15,7 @@ KILLS = 4
 FREEZES = 2
 CHANGES = 8
 MOST_WORKERS = 4
+UNUSED = "  - {{name: unused-{}, event_type: never, aggregation: count, window: 1h, grace: 0s}}\n"
 
 
 async def test_workers_killed_at_random_points(scenario: Scenario, seed: int) -> None:
@@ -67,6 +69,20 @@ async def test_workers_join_and_leave(scenario: Scenario, seed: int) -> None:
                 await _ends_well(workers.pop(random.randrange(len(workers))))
     for worker in workers:
         await _ends_well(worker)
+    await scenario.catch_up()
+    await is_exact(scenario)
+
+
+async def test_the_catalog_changes_while_events_are_counted(scenario: Scenario, seed: int) -> None:
+    random = Random(seed)
+    await scenario.set_up()
+    workers = [await scenario.member(), await scenario.member()]
+    async with scenario.flowing(scenario.traffic()):
+        for number in range(CHANGES // 2):
+            await scenario.counts_on(random.randrange(50, 200))
+            await scenario.apply_catalog(f"{METERS_YAML}{UNUSED.format(number)}")
+            for worker in workers:
+                await worker.logged("catalog_loaded", head=number + 2)
     await scenario.catch_up()
     await is_exact(scenario)
 

@@ -31,6 +31,7 @@ MIX: Final[Mapping[str, int]] = {
     "poison": 5,
     "misplaced": 3,
     "binary": 7,
+    "timely": 0,
     "oversize": 0,
 }
 """How often each kind of record comes, out of all."""
@@ -71,6 +72,7 @@ class Traffic:
             "poison": self._poison,
             "misplaced": self._misplaced,
             "binary": lambda: _binary(self._new()),
+            "timely": lambda: _structured(self._new(chance_of_age=0)),
             "oversize": lambda: Sent(None, _OVERSIZE, [(EXPECTED_CODE, b"oversize")]),
         }
 
@@ -92,12 +94,12 @@ class Traffic:
     def _now_us(self) -> int:
         return time.time_ns() // 1000 if self._log_us is None else self._log_us
 
-    def _new(self) -> SpokenEvent:
-        ages_us = AGES_US if self._random.random() < 0.2 else [0, 1, 40_000_000, 600_000_000]
+    def _new(self, chance_of_age: float = 0.2) -> SpokenEvent:
+        ages_us = AGES_US if self._random.random() < chance_of_age else [0, 1, 40_000_000, 600_000_000]
         event = SpokenEvent(
             source=self._source,
             id=str(len(self._events)),
-            type="call" if self._random.random() < 0.95 else "unknown",
+            type="unknown" if self._random.random() < chance_of_age / 4 else "call",
             subject=self._random.choice(self._subjects),
             time_us=self._now_us - self._random.choice(ages_us),
             data=self._data(),
