@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
 from typing import Final, NamedTuple, Self
 
 from faults.accounts import Account, Groups, by_the_database, by_the_oracle
@@ -45,7 +44,7 @@ async def is_exact_so_far(scenario: Scenario) -> Account:
     expected = by_the_oracle(records, next_offsets, METERS, meters, rules)
     decided.book_what_is_lost(expected)
     assert await by_the_database(witness, METERS) == expected
-    await _epochs_never_go_back(witness)
+    await _nobody_writes_after_another_claim(scenario, witness)
     await _refusals_are_kept(witness, logs)
     totals, _ = await asyncio.gather(_totals(scenario), _doctor_is_content(scenario))
     assert totals == {
@@ -91,10 +90,15 @@ class Decisions(NamedTuple):
             account.outcomes[partition] = +account.outcomes[partition]
 
 
-async def _epochs_never_go_back(witness: Connection) -> None:
-    """Whoever was fenced has written nothing since."""
-    rows = await witness.fetch("SELECT partition, epoch FROM batch ORDER BY partition, first_offset")
-    assert all(a["partition"] != b["partition"] or a["epoch"] <= b["epoch"] for a, b in pairwise(rows))
+async def _nobody_writes_after_another_claim(scenario: Scenario, witness: Connection) -> None:
+    """What lies behind the offset that was claimed has the epoch of that claim, or a later one."""
+    written = await witness.fetch("SELECT partition, epoch, next_offset FROM batch")
+    for worker in scenario.workers:
+        for claimed in worker.events("partitions_claimed"):
+            for partition, offset in claimed["partitions"].items():
+                epoch = claimed["epochs"][partition]
+                behind = [row for row in written if row["partition"] == int(partition)]
+                assert all(row["epoch"] >= epoch for row in behind if row["next_offset"] > offset)
 
 
 async def read_back(scenario: Scenario) -> dict[int, list[LogRecord]]:

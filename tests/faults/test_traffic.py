@@ -10,10 +10,12 @@ from faults.topic_log import murmur2_partition
 from faults.traffic import SUBJECTS
 from oracle.logs import START_US
 
+from metering.dev.conditions import until
 from schemas.partitioner import crc32_partition
 
 COPIES = {"new": 30, "recent_copy": 30, "old_copy": 30, "conflict": 10}
 STORM = 10_000
+OUTBOX_TAKEN = "SELECT pg_advisory_xact_lock(hashtextextended('outbox of ' || current_schema(), 0))"
 
 
 async def test_a_producer_with_another_partitioner_is_put_right(scenario: Scenario) -> None:
@@ -27,10 +29,29 @@ async def test_a_producer_with_another_partitioner_is_put_right(scenario: Scenar
     traffic = scenario.traffic(subjects=astray)
     await scenario.publish(traffic.records(1000, {"new": 1}), partitioner="consistent_random")
     await scenario.publish(traffic.records(200, {"old_copy": 1}))  # as the repairs will be: not misplaced
-    await scenario.catch_up()
+    # A thousand repairs are published at once, and counted little by little.
+    await scenario.catch_up(METERING_FLUSH_RECORDS="50", METERING_BUFFER_RECORDS="50")
     account = await is_exact(scenario)
     assert codes(account)["misplaced"] == 1000
     assert outcomes(account)["accepted"] > 500
+
+
+async def test_caught_up_means_that_what_others_shall_republish_is_counted_too(scenario: Scenario) -> None:
+    await scenario.set_up()
+    await scenario.publish(scenario.traffic().records(100, {"new": 9, "misplaced": 1}))
+    witness = await scenario.witness()
+    async with witness.transaction():
+        await witness.execute(OUTBOX_TAKEN)
+        worker = scenario.worker("--until-caught-up")
+        await scenario.has_counted(100)
+
+        async def has_ended() -> bool:
+            return worker.exit_code is not None
+
+        assert not await until(has_ended, deadline_s=2)
+    assert await worker.ended() == 0
+    account = await is_exact(scenario)
+    assert codes(account)["misplaced"] > 0
 
 
 async def test_copies_and_conflicts_across_batches_workers_and_restarts(

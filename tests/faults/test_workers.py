@@ -10,6 +10,7 @@ from faults.scenario import Scenario
 from oracle.logs import METERS_YAML
 from support.postgres_wire import dsn_through, postgres_proxy
 from support.processes import CommandProcess
+from support.proxy import Link, Rule
 
 KILLS = 4
 FREEZES = 2
@@ -54,6 +55,49 @@ async def test_a_worker_frozen_beyond_its_session_changes_nothing_and_rejoins(
     await _ends_well(other)
     await scenario.catch_up()
     await is_exact(scenario)  # the ledger's epochs among the rest: nothing was written after the fence
+
+
+class HoldFlush(Rule):
+    """Keeps the first message of a flush from the server until `release`."""
+
+    def __init__(self) -> None:
+        self.happened = asyncio.Event()
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        self._released.set()
+
+    async def from_client(self, piece: bytes, link: Link) -> None:
+        if b"BEGIN ISOLATION LEVEL READ COMMITTED" in piece:
+            self.happened.set()
+            await self._released.wait()
+        link.server.write(piece)
+
+
+async def test_a_flush_that_was_frozen_before_another_claim_is_fenced_after_it(
+    scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
+) -> None:
+    """The other one has not counted anything yet: only its claim's epoch can tell."""
+    scenario = scenario_on(kafka_bootstrap, database)
+    await scenario.set_up()
+    proxy = postgres_proxy(database)
+    proxy.rule = held = HoldFlush()
+    await proxy.listen()
+    try:
+        zombie = await scenario.member(METERING_POSTGRES_DSN=dsn_through(proxy, database))
+        await scenario.publish(scenario.traffic().records(300))
+        await held.happened.wait()
+        zombie.freeze()
+        other = await scenario.member(METERING_FLUSH_INTERVAL_S="600", METERING_FLUSH_RECORDS="1000")
+        held.release()
+        zombie.thaw()
+        await zombie.logged("fenced")
+        await _ends_well(other)
+        await _ends_well(zombie)
+    finally:
+        await proxy.close()
+    await scenario.catch_up()
+    await is_exact(scenario)
 
 
 async def test_workers_join_and_leave(scenario: Scenario, seed: int) -> None:
