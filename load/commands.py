@@ -17,6 +17,9 @@ from typing import Any, Final, NamedTuple
 import psutil
 
 METERING: Final = Path(sys.executable).with_name("metering")
+DIRECTORY: Final = "/"
+"""Where every process runs: a `metering.toml` of the checkout must not change what is measured."""
+
 SAMPLE_INTERVAL_S: Final = 0.05
 _LAST_LINES: Final = 30
 
@@ -52,7 +55,9 @@ def run_program(environment: Environment, *command: str | Path) -> str:
     Raises:
         RuntimeError: its exit code was not 0.
     """
-    ended = subprocess.run(command, env=dict(environment), check=False, capture_output=True, text=True)
+    ended = subprocess.run(
+        command, env=dict(environment), cwd=DIRECTORY, check=False, capture_output=True, text=True
+    )
     if ended.returncode:
         said = "\n".join((ended.stdout + ended.stderr).splitlines()[-_LAST_LINES:])
         msg = f"{' '.join(map(str, command))} ended with {ended.returncode}:\n{said}"
@@ -140,6 +145,7 @@ def worker(environment: Environment, home: Path, *arguments: str) -> Iterator[Wo
         process = subprocess.Popen(
             [METERING, "worker", *arguments],
             env=dict(environment),
+            cwd=DIRECTORY,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import with_test_support  # noqa: F401 - before what it lets us import
-from commands import METERING, Environment
+from commands import DIRECTORY, METERING, Environment
 from servers import Servers
 from support.postgres_wire import CommitFault, HoldCommit, LoseCommitReply, SwallowCommit
 from support.proxy import Proxy, Rule
@@ -42,6 +42,7 @@ class SoakedWorker:
             self._process = subprocess.Popen(
                 [METERING, "worker"],
                 env={**environment, "METERING_INSTANCE": name},
+                cwd=DIRECTORY,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
