@@ -1,0 +1,5 @@
+-- migrate:up
+SELECT;
+
+-- migrate:down
+SELECT;
