@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from aggregator.state import TopicRules
-from aggregator.store import load, migrate
+from aggregator.store import audit, load, migrate
 from aggregator.store import topic as stored_topic
 from aggregator.store.errors import NotApplied, NotMigrated
 from metering.broker import (
@@ -101,7 +101,7 @@ async def compare(settings: Settings, contract: TopicContract) -> TopicState:
     return TopicState(contract, topic, (*broker_differences(contract, topic), *in_database))
 
 
-async def apply(settings: Settings, contract: TopicContract) -> tuple[Difference, ...]:
+async def apply(settings: Settings, contract: TopicContract, who: str) -> tuple[Difference, ...]:
     """Bring the brokers and the database to the contract, and give what was changed.
 
     The number of partitions of a topic that exists is never changed, nor are the rules of one that counts.
@@ -122,9 +122,13 @@ async def apply(settings: Settings, contract: TopicContract) -> tuple[Difference
         elif any(difference.what.startswith("config ") for difference in state.differences):
             await change_configs(admin, contract.name, state.on_brokers, contract.configs())
     beginnings = await read_beginnings(settings, contract.name, contract.partitions)
-    async with database(settings) as connection:
+    changed = tuple(difference for difference in state.differences if difference.applicable)
+    async with database(settings) as connection, connection.transaction():
         await stored_topic.apply(connection, contract, beginnings)
-    return tuple(difference for difference in state.differences if difference.applicable)
+        if changed:
+            detail = {"changed": [difference._asdict() for difference in changed]}
+            await audit.record(connection, who, "topic.apply", contract.name, detail)
+    return changed
 
 
 def broker_differences(contract: TopicContract, topic: BrokerTopic | None) -> list[Difference]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from aggregator.catalog_plan import Change, ChangeKind
+from aggregator.store import audit
 from aggregator.store.connection import Connection, instant_us, json_text, stored_us
 from aggregator.store.load import StoredCatalog, catalog_within
 from aggregator.store.statements import STATEMENTS
@@ -55,6 +56,8 @@ async def insert_versions(connection: Connection, changes: Sequence[Change], app
     digest = sha256(json_text(rows).encode()).digest()
     head: int = await connection.fetchval(STATEMENTS["insert_apply"], applied_by, digest)
     await connection.execute(STATEMENTS["insert_versions"], *zip(*rows, strict=True), head)
+    versions = [{"meter": change.meter, "version": change.version, "kind": change.kind} for change in changes]
+    await audit.record(connection, applied_by, "catalog.apply", f"head {head}", {"versions": versions})
     return head
 
 

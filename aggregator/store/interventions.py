@@ -1,5 +1,6 @@
 """What an operator decides about a partition that has stopped; kept with a name and a reason."""
 
+from aggregator.store import audit
 from aggregator.store.connection import Connection
 from aggregator.store.errors import Fenced
 from aggregator.store.statements import STATEMENTS
@@ -13,7 +14,10 @@ async def cap_clock(
     Raises:
         asyncpg.UniqueViolationError: there is a cap for this offset; caps are never changed.
     """
-    await connection.execute(STATEMENTS["insert_clock_cap"], partition, offset, cap_us, reason, who)
+    async with connection.transaction():
+        await connection.execute(STATEMENTS["insert_clock_cap"], partition, offset, cap_us, reason, who)
+        detail = {"offset": offset, "cap_us": cap_us, "reason": reason}
+        await audit.record(connection, who, "partition.cap", str(partition), detail)
 
 
 async def skip(
@@ -24,8 +28,11 @@ async def skip(
     Raises:
         Fenced: the partition does not stand at `first_offset`; nothing was changed.
     """
-    row = await connection.fetchrow(
-        STATEMENTS["skip_offsets"], partition, first_offset, next_offset, reason, who
-    )
-    if row is None:
-        raise Fenced({partition})
+    async with connection.transaction():
+        row = await connection.fetchrow(
+            STATEMENTS["skip_offsets"], partition, first_offset, next_offset, reason, who
+        )
+        if row is None:
+            raise Fenced({partition})
+        detail = {"first_offset": first_offset, "next_offset": next_offset, "reason": reason}
+        await audit.record(connection, who, "partition.skip", str(partition), detail)

@@ -48,6 +48,8 @@ for group, commands in {
     },
     _OPERATE: {
         "partition": ("partition:app", "Decide about a partition that has stopped."),
+        "token": ("tokens:app", "Make, list, rotate or revoke tokens of the HTTP API."),
+        "audit": ("audit:audit", "Show who wrote what."),
     },
 }.items():
     for name, (target, help_text) in commands.items():

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from metering.cli.exits import Exit
+from metering.cli.operator import Who, decided_by
 from metering.cli.output import Json, print_json, print_table, say
 from metering.settings import load_settings
 from metering.topics import Difference, TopicState, apply, compare, load_contract
@@ -37,11 +38,11 @@ def check(*, file: File = None, as_json: Json = False) -> Exit:
 
 
 @app.command(name="apply")
-def apply_(*, file: File = None, as_json: Json = False) -> None:
+def apply_(*, file: File = None, who: Who = None, as_json: Json = False) -> None:
     """Create the topic or its missing configs, and make the database count it."""
     settings = load_settings()
     contract = load_contract(settings, file)
-    changed = asyncio.run(apply(settings, contract))
+    changed = asyncio.run(apply(settings, contract, decided_by(who)))
     if as_json:
         print_json({"topic": contract.name, "changed": [one._asdict() for one in changed]})
     elif changed:

@@ -10,10 +10,15 @@ DO $$
 DECLARE
     role text;
 BEGIN
-    FOREACH role IN ARRAY ARRAY['metering_owner', 'metering_worker', 'metering_reader'] LOOP
+    FOREACH role IN ARRAY ARRAY[
+        'metering_owner', 'metering_worker', 'metering_reader', 'metering_api', 'billing_reader'
+    ] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', role);
+                IF role = 'metering_api' THEN
+                    GRANT metering_reader TO metering_api;
+                END IF;
             EXCEPTION WHEN duplicate_object OR unique_violation THEN
                 NULL; -- it is there now, which is all that was wanted
             END;

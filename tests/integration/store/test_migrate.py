@@ -27,9 +27,10 @@ async def test_up_down_up_leaves_the_same_schema(connected: Connect) -> None:
 async def test_down_stops_where_it_is_told(connected: Connect) -> None:
     connection = await connected()
     await migrate.up(connection)
+    later = range(7, len(migrate.migrations()) + 1)
     undone = await migrate.down(connection, 6)
-    assert [migration.version for migration in undone] == [8, 7]
-    assert [migration.version for migration in await migrate.pending(connection)] == [7, 8]
+    assert [migration.version for migration in undone] == [*reversed(later)]
+    assert [migration.version for migration in await migrate.pending(connection)] == [*later]
 
 
 async def test_two_at_once_apply_each_migration_once(connected: Connect) -> None:
@@ -57,8 +58,9 @@ async def test_a_changed_file_is_refused(connected: Connect) -> None:
 async def test_a_migration_of_a_later_release_is_refused(connected: Connect) -> None:
     connection = await connected()
     await migrate.up(connection)
-    with pytest.raises(MigrationError, match="0008_grants"):
-        await migrate.pending(connection, migrate.migrations()[:-1])
+    *earlier, latest = migrate.migrations()
+    with pytest.raises(MigrationError, match=f"{latest.version:04}_{latest.name}"):
+        await migrate.pending(connection, earlier)
 
 
 async def test_a_failing_migration_leaves_nothing_of_itself(connected: Connect) -> None:
@@ -67,9 +69,9 @@ async def test_a_failing_migration_leaves_nothing_of_itself(connected: Connect) 
     bad = replace(good[2], up=good[2].up + "SELECT no_such_function();")
     with pytest.raises(Exception, match="no_such_function"):
         await migrate.up(connection, [*good[:2], bad, *good[3:]])
-    assert [migration.version for migration in await migrate.pending(connection)] == [3, 4, 5, 6, 7, 8]
+    assert await migrate.pending(connection) == good[2:]
     assert ("batch", "p") not in await _objects(connection)
-    assert len(await migrate.up(connection)) == 6
+    assert await migrate.up(connection) == good[2:]
 
 
 async def test_an_unmigrated_schema_is_named(connected: Connect) -> None:
