@@ -1,28 +1,23 @@
-"""The catalog: meters, which say what is counted, as people write them in YAML."""
+"""The catalog as people write it: meters, which say what is counted, and plans, which say what it costs."""
 
-from collections.abc import Mapping
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from schemas.document import DocumentCode, DocumentError, Written, problem_error, read_document, validate
 from schemas.event import MAX_TYPE_CHARACTERS
-from schemas.number import plain_text
+from schemas.names import MAX_GROUPS, DataPath, FilterValue, GroupName, Name, sorted_unique
+from schemas.plan import PLAN_KEYS, Plan
 
 Aggregation: TypeAlias = Literal["sum", "count", "min", "max", "last", "unique"]
 Window: TypeAlias = Literal["1m", "5m", "15m", "1h", "1d"]
 
-MAX_GROUPS: Final = 8
-MAX_PATH_CHARACTERS: Final = 256
 DEFAULT_CARDINALITY_LIMIT: Final = 1000
 MAX_CARDINALITY_LIMIT: Final = 1_000_000
 
 _UNIT_S: Final[Mapping[str, int]] = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION: Final = Written("(0|[1-9][0-9]{0,7})[smhd]", "write a duration such as `0s`, `15m`, `1h` or `1d`")
-_NAME: Final = Written("[a-z][a-z0-9_-]{0,63}", "write up to 64 of a-z, 0-9, _ and -, a letter first")
-_DATA_PATH: Final = Written(r"[^.\s]+(\.[^.\s]+)*", "write a path into `data` such as `usage.tokens`")
-_GROUP_NAME: Final = Written(r"[^\s,=]+", "write a name without spaces, commas and equal signs")
 
 
 class CatalogError(DocumentError):
@@ -44,21 +39,6 @@ def _canonical_duration(text: str) -> str:
     return format_duration(duration_s(text))
 
 
-def _scalar_text(value: object) -> object:
-    """Filters compare texts, as groups do: 1, 1.0 and "1" are one value, and so are true and "true"."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | Decimal():
-            return plain_text(value)
-        case _:
-            return value
-
-
-def _sorted_unique(texts: list[str]) -> list[str]:
-    return sorted(set(texts))
-
-
 def _named_groups(groups: object) -> object:
     """A list of paths as a mapping: each group is named by its path."""
     if not isinstance(groups, list):
@@ -69,10 +49,6 @@ def _named_groups(groups: object) -> object:
     return named
 
 
-DataPath = Annotated[str, Field(max_length=MAX_PATH_CHARACTERS), _DATA_PATH]
-"""A dotted path into the event's `data`."""
-
-GroupName = Annotated[str, Field(max_length=MAX_PATH_CHARACTERS), _GROUP_NAME]
 _Groups: TypeAlias = (
     Annotated[list[DataPath], Field(max_length=MAX_GROUPS)]
     | Annotated[
@@ -80,7 +56,6 @@ _Groups: TypeAlias = (
         Field(max_length=MAX_GROUPS, json_schema_extra={"additionalProperties": False}),
     ]
 )
-FilterValue = Annotated[str, BeforeValidator(_scalar_text, json_schema_input_type=str | bool | int | float)]
 
 
 class Meter(BaseModel):
@@ -91,14 +66,14 @@ class Meter(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    name: Annotated[str, _NAME] = Field(description="A lasting name, such as `input_tokens`.")
+    name: Name = Field(description="A lasting name, such as `input_tokens`.")
     description: str | None = None
     unit: str | None = Field(None, description="The unit of the value, for people: `tokens`, `GiB·h`.")
     event_type: str = Field(
         min_length=1, max_length=MAX_TYPE_CHARACTERS, description="The CloudEvents `type` that is metered."
     )
     filter: dict[
-        DataPath, Annotated[list[FilterValue], Field(min_length=1), AfterValidator(_sorted_unique)]
+        DataPath, Annotated[list[FilterValue], Field(min_length=1), AfterValidator(sorted_unique)]
     ] = Field(
         default_factory=dict,
         json_schema_extra={"additionalProperties": False},
@@ -160,12 +135,37 @@ class Meter(BaseModel):
         return cls.model_validate({**definition, "group_by": groups})
 
 
+def _not_null(section: object) -> object:
+    if section is None:
+        sentence = "write a list here; `[]` retires all that there are, no section at all leaves them alone"
+        raise problem_error(DocumentCode.WRONG_TYPE, sentence)
+    return section
+
+
 class CatalogDocument(BaseModel):
-    """One catalog file."""
+    """One catalog file: a section that is there lists all of its kind, one that is not leaves them alone."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    meters: list[Meter]
+    meters: Annotated[list[Meter] | None, BeforeValidator(_not_null, json_schema_input_type=list[Meter])] = (
+        Field(None, description="All meters; one that is not named is retired.")
+    )
+    plans: Annotated[list[Plan] | None, BeforeValidator(_not_null, json_schema_input_type=list[Plan])] = (
+        Field(None, description="All price plans; one that is not named is retired.")
+    )
+
+    @model_validator(mode="after")
+    def _has_a_section(self) -> Self:
+        if not self.model_fields_set:
+            sentence = f"there is nothing here: write {' or '.join(f'`{name}:`' for name in _SECTIONS)}"
+            raise problem_error(DocumentCode.MISSING_KEY, sentence)
+        return self
+
+
+_SECTIONS: Final = {"meters": DocumentCode.DUPLICATE_METER, "plans": DocumentCode.DUPLICATE_PLAN}
+"""The kinds of things in a catalog, and the code of two that have one name."""
+
+_KNOWN_KEYS: Final = (*Meter.model_fields, *CatalogDocument.model_fields, *PLAN_KEYS)
 
 
 def load_catalog(text: str, name: str) -> CatalogDocument:
@@ -176,19 +176,22 @@ def load_catalog(text: str, name: str) -> CatalogDocument:
     """
     try:
         document = read_document(text, name)
-        catalog = validate(document, CatalogDocument, [*Meter.model_fields, *CatalogDocument.model_fields])
+        catalog = validate(document, CatalogDocument, _KNOWN_KEYS)
     except DocumentError as error:
         raise CatalogError(error.name, error.problems) from None
-    names = [meter.name for meter in catalog.meters]
     problems = [
         document.problem(
-            ("meters", place, "name"),
-            DocumentCode.DUPLICATE_METER,
-            f"`{meter}` is defined above already: rename or remove one",
+            (section, place, "name"), code, f"`{one.name}` is defined above already: rename or remove one"
         )
-        for place, meter in enumerate(names)
-        if meter in names[:place]
+        for section, code in _SECTIONS.items()
+        for place, one in _repeated(getattr(catalog, section) or [])
     ]
     if problems:
         raise CatalogError(name, problems)
     return catalog
+
+
+def _repeated(things: Sequence[Meter | Plan]) -> list[tuple[int, Meter | Plan]]:
+    """Those whose name was given before, and their places."""
+    names = [thing.name for thing in things]
+    return [(place, thing) for place, thing in enumerate(things) if thing.name in names[:place]]

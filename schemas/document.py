@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import yaml
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag, ValidationError
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
 
 from schemas.codes import Refused
 from schemas.number import NumberRefused, exact_number
@@ -49,6 +49,12 @@ class DocumentCode(StrEnum):
     DUPLICATE_METER = "duplicate_meter"
     VALUE_REQUIRED = "value_required"
     VALUE_FORBIDDEN = "value_forbidden"
+    DUPLICATE_PLAN = "duplicate_plan"
+    DUPLICATE_CHARGE = "duplicate_charge"
+    PRICE_REQUIRED = "price_required"
+    UNREACHABLE_PRICE = "unreachable_price"
+    TIERS_NOT_ASCENDING = "tiers_not_ascending"
+    LAST_TIER_NOT_OPEN = "last_tier_not_open"
     CONTRADICTION = "contradiction"
 
 
@@ -102,9 +108,31 @@ class Written:
         return {**handler(schema), "pattern": f"^{self.pattern}$"}
 
 
+def choice(name: str) -> Tag:
+    """The tag of one model among several; problems do not name it, for it is no part of the document."""
+    return Tag(f"[{name}]")
+
+
 def problem_error(code: DocumentCode, sentence: str) -> PydanticCustomError:
     """What a validator raises so that the problem it found has this code and sentence."""
     return PydanticCustomError(code.value, "{sentence}", {"sentence": sentence})
+
+
+class Finding(NamedTuple):
+    """A problem in a part of what a validator was given, at its path from there."""
+
+    path: Path
+    code: DocumentCode
+    sentence: str
+
+
+def findings_error(name: str, findings: Sequence[Finding]) -> ValidationError:
+    """What a validator raises for problems in parts of what it was given, which `name` names."""
+    errors = [
+        InitErrorDetails(type=problem_error(one.code, one.sentence), loc=one.path, input=None)
+        for one in findings
+    ]
+    return ValidationError.from_exception_data(name, errors)
 
 
 class Place(NamedTuple):
@@ -253,8 +281,15 @@ def _dotted(path: Path) -> str:
 
 
 def _path(error: ErrorDetails) -> Path:
-    """Where pydantic found it; a wrong key is at its own place, not at a part of it."""
-    return tuple(part for part in error["loc"] if part != "[key]")
+    """Where pydantic found it. What stands in brackets is no part of the document.
+
+    `[key]` is pydantic's word for the key itself, others are `choice` tags: which of several models was read.
+    """
+    return tuple(part for part in error["loc"] if not _is_bracketed(part))
+
+
+def _is_bracketed(part: str | int) -> bool:
+    return isinstance(part, str) and part.startswith("[") and part.endswith("]")
 
 
 def _explain(error: ErrorDetails, known_keys: Sequence[str]) -> tuple[DocumentCode, str]:

@@ -111,7 +111,7 @@ async def _plan_from(
 ) -> Plan:
     rules = await load.topic_rules(connection)
     return catalog_plan.plan(
-        state.catalog.versions, document.meters, state.frontiers_us.values(), rules, start_us
+        state.catalog.versions, document.meters or [], state.frontiers_us.values(), rules, start_us
     )
 
 
@@ -129,6 +129,8 @@ def _read(file: Path) -> _File:
         raise unreadable("catalog", file, error) from error
     except CatalogError as error:
         raise InputRefusedError("catalog_invalid", str(error)) from error
+    if document.meters is None or document.plans is not None:
+        raise InputRefusedError("catalog_invalid", f"{file}: only `meters:` can be applied yet")
     places = read_document(text, str(file)).places
     lines = {meter.name: places["meters", place].line for place, meter in enumerate(document.meters)}
     return _File(file, document, lines)
