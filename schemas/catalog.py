@@ -1,6 +1,6 @@
 """The catalog as people write it: meters, which say what is counted, and plans, which say what it costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -9,6 +9,7 @@ from schemas.document import DocumentCode, DocumentError, Written, problem_error
 from schemas.event import MAX_TYPE_CHARACTERS
 from schemas.names import MAX_GROUPS, DataPath, FilterValue, GroupName, Name, sorted_unique
 from schemas.plan import PLAN_KEYS, Plan
+from schemas.subscription import Subscription, Threshold
 
 Aggregation: TypeAlias = Literal["sum", "count", "min", "max", "last", "unique"]
 Window: TypeAlias = Literal["1m", "5m", "15m", "1h", "1d"]
@@ -153,6 +154,9 @@ class CatalogDocument(BaseModel):
     plans: Annotated[list[Plan] | None, BeforeValidator(_not_null, json_schema_input_type=list[Plan])] = (
         Field(None, description="All price plans; one that is not named is retired.")
     )
+    subscriptions: Annotated[
+        list[Subscription] | None, BeforeValidator(_not_null, json_schema_input_type=list[Subscription])
+    ] = Field(None, description="All subscriptions; one that is not named is retired.")
 
     @model_validator(mode="after")
     def _has_a_section(self) -> Self:
@@ -162,10 +166,20 @@ class CatalogDocument(BaseModel):
         return self
 
 
-_SECTIONS: Final = {"meters": DocumentCode.DUPLICATE_METER, "plans": DocumentCode.DUPLICATE_PLAN}
+_SECTIONS: Final = {
+    "meters": DocumentCode.DUPLICATE_METER,
+    "plans": DocumentCode.DUPLICATE_PLAN,
+    "subscriptions": DocumentCode.DUPLICATE_SUBSCRIPTION,
+}
 """The kinds of things in a catalog, and the code of two that have one name."""
 
-_KNOWN_KEYS: Final = (*Meter.model_fields, *CatalogDocument.model_fields, *PLAN_KEYS)
+_KNOWN_KEYS: Final = (
+    *Meter.model_fields,
+    *CatalogDocument.model_fields,
+    *PLAN_KEYS,
+    *Subscription.model_fields,
+    *Threshold.model_fields,
+)
 
 
 def load_catalog(text: str, name: str) -> CatalogDocument:
@@ -181,17 +195,20 @@ def load_catalog(text: str, name: str) -> CatalogDocument:
         raise CatalogError(error.name, error.problems) from None
     problems = [
         document.problem(
-            (section, place, "name"), code, f"`{one.name}` is defined above already: rename or remove one"
+            (section, place, "name"), code, f"`{repeated}` is defined above already: rename or remove one"
         )
         for section, code in _SECTIONS.items()
-        for place, one in _repeated(getattr(catalog, section) or [])
+        for place, repeated in _repeated(getattr(catalog, section) or [])
     ]
     if problems:
         raise CatalogError(name, problems)
     return catalog
 
 
-def _repeated(things: Sequence[Meter | Plan]) -> list[tuple[int, Meter | Plan]]:
-    """Those whose name was given before, and their places."""
-    names = [thing.name for thing in things]
-    return [(place, thing) for place, thing in enumerate(things) if thing.name in names[:place]]
+def _repeated(things: Sequence[Meter | Plan | Subscription]) -> Iterator[tuple[int, str]]:
+    """The places and names of those whose name was given before."""
+    seen = set()
+    for place, thing in enumerate(things):
+        if thing.name in seen:
+            yield place, thing.name
+        seen.add(thing.name)

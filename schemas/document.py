@@ -50,6 +50,7 @@ class DocumentCode(StrEnum):
     VALUE_REQUIRED = "value_required"
     VALUE_FORBIDDEN = "value_forbidden"
     DUPLICATE_PLAN = "duplicate_plan"
+    DUPLICATE_SUBSCRIPTION = "duplicate_subscription"
     DUPLICATE_CHARGE = "duplicate_charge"
     PRICE_REQUIRED = "price_required"
     UNREACHABLE_PRICE = "unreachable_price"
