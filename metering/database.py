@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg
 
 from aggregator.store.connection import Connection, StoreOptions, connect
-from metering.errors import UnreachableError, UsageError
+from metering.errors import MeteringError, UnreachableError, UsageError
 from metering.settings import Settings, mask_password
 
 _AWAY: Final = (
@@ -17,6 +17,7 @@ _AWAY: Final = (
     OSError,
     TimeoutError,
 )
+_WORDED: Final = (*_AWAY, asyncpg.exceptions.ClientConfigurationError, asyncpg.PostgresError)
 
 
 @asynccontextmanager
@@ -34,18 +35,25 @@ async def database(settings: Settings) -> AsyncIterator[Connection]:
             yield connection
         finally:
             await connection.close(timeout=1)
-    except asyncpg.exceptions.ClientConfigurationError as error:
-        raise UsageError("settings_invalid", f"METERING_POSTGRES_DSN is no address: {error}.") from error
-    except _AWAY as error:
-        raise UnreachableError(
-            "postgres_unreachable",
-            f"The database {_where(settings)} does not answer ({error or type(error).__name__}): set "
-            "METERING_POSTGRES_DSN, or start a local stack with `metering dev up`.",
-        ) from error
-    except asyncpg.PostgresError as error:
-        raise UnreachableError(
-            "postgres_refused", f"The database {_where(settings)} refused ({error.sqlstate}: {error})."
-        ) from error
+    except _WORDED as error:
+        raise worded(settings, error) from error
+
+
+def worded(settings: Settings, error: Exception) -> MeteringError:
+    """What a person is told of an error of the database or of the way to it."""
+    match error:
+        case asyncpg.exceptions.ClientConfigurationError():
+            return UsageError("settings_invalid", f"METERING_POSTGRES_DSN is no address: {error}.")
+        case asyncpg.PostgresError() if not isinstance(error, _AWAY):
+            return UnreachableError(
+                "postgres_refused", f"The database {_where(settings)} refused ({error.sqlstate}: {error})."
+            )
+        case _:
+            return UnreachableError(
+                "postgres_unreachable",
+                f"The database {_where(settings)} does not answer ({error or type(error).__name__}): set "
+                "METERING_POSTGRES_DSN, or start a local stack with `metering dev up`.",
+            )
 
 
 def _options(settings: Settings) -> StoreOptions:

@@ -79,6 +79,10 @@ class Settings(BaseSettings):
     drain_deadline_s: PositiveFloat = Field(20, description="Time to finish work on a stop or a revoke")
     tick_interval_s: PositiveFloat = Field(10, description="An idle partition gets a tick this often")
 
+    close_interval_s: PositiveFloat = Field(
+        1.0, description="How often the closer looks what has become final"
+    )
+
     publish_timeout_s: PositiveFloat = Field(120, description="Longest wait for brokers to take events")
 
     admin_host: str = Field("127.0.0.1", description="Where `/healthz` and `/readyz` listen")

@@ -36,6 +36,7 @@ class StoreOptions:
     statement_timeout_s: float = 30.0
     lock_timeout_s: float = 10.0
     idle_in_transaction_timeout_s: float = 30.0
+    idle_timeout_s: float = 0.0  # of a connection that says nothing at all; 0: as long as it likes
 
 
 def instant_us(us: int) -> int | None:
@@ -70,6 +71,7 @@ def _arguments(options: StoreOptions) -> dict[str, Any]:
         "statement_timeout": _ms(options.statement_timeout_s),
         "lock_timeout": _ms(options.lock_timeout_s),
         "idle_in_transaction_session_timeout": _ms(options.idle_in_transaction_timeout_s),
+        "idle_session_timeout": _ms(options.idle_timeout_s),
         # A worker that vanished must not hold its locks for the two hours that TCP takes by itself.
         "tcp_keepalives_idle": "10",
         "tcp_keepalives_interval": "5",

@@ -98,6 +98,7 @@ class Demo:
         console.print(f"{len(changes)} meters: {', '.join(change['meter'] for change in changes)}")
         outcomes, codes = self._publish()
         self._count(outcomes.total())
+        self._do("close", "--once")
         wrong = [*self._wrong_totals(), *self._wrong_counts(outcomes, codes)]
         try:
             self._do("doctor")

@@ -38,10 +38,12 @@ for group, commands in {
     _COUNT: {
         "publish": ("publish:publish", "Publish CloudEvents from JSON lines or a CSV file."),
         "worker": ("worker:worker", "Count what is in the topic."),
+        "close": ("close:close", "Make windows final when nothing on time can follow."),
     },
     _LOOK: {
         "totals": ("totals:totals", "Show what was counted."),
-        "status": ("status:status", "Show partitions, lag and what blocks finality."),
+        "status": ("status:status", "Show partitions, lag and what is refused."),
+        "finality": ("finality:finality", "Show what is final, what is next and what blocks it."),
         "doctor": ("doctor:doctor", "Check the configuration, the servers and the ledger."),
         "quarantine": ("quarantine:app", "List or show refused records."),
         "config": ("config:config", "Show every setting and where it comes from."),

@@ -1,13 +1,13 @@
-"""`metering status`: how far every partition is, and what blocks finality."""
+"""`metering status`: how far every partition is, and what is final."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.text import Text
 
-from aggregator.store import load, migrate, outbox, quarantine
+from aggregator.store import finality, load, migrate, outbox, quarantine
 from aggregator.store import status as store
 from aggregator.store.status import PartitionStatus
 from metering.broker import read_ends
@@ -26,6 +26,7 @@ class _Seen:
     partitions: Sequence[PartitionStatus]
     ends: Mapping[int, int]  # empty: no broker answers
     catalog_head: int
+    closing_us: int | None  # log time; None: nothing was closed yet
     outbox_pending: int
     quarantine: Mapping[str, int]
 
@@ -46,15 +47,13 @@ class _Seen:
 
 
 def status(*, as_json: Json = False) -> Exit:
-    """Show owners, offsets, lag and frontiers; the frontier furthest behind decides what is final."""
+    """Show owners, offsets, lag and frontiers; the frontier furthest behind decides what becomes final."""
     settings = load_settings()
     seen = asyncio.run(_look(settings))
     code = Exit.OK
     try:
         ends = asyncio.run(read_ends(settings, seen.topic, len(seen.partitions)))
-        seen = _Seen(
-            seen.topic, seen.partitions, ends, seen.catalog_head, seen.outbox_pending, seen.quarantine
-        )
+        seen = replace(seen, ends=ends)
     except UnreachableError as error:
         report(error.code, error.sentence, as_json=as_json)
         code = Exit.UNREACHABLE
@@ -73,6 +72,7 @@ async def _look(settings: Settings) -> _Seen:
             partitions=await store.partitions(connection),
             ends={},
             catalog_head=await load.catalog_head(connection),
+            closing_us=await finality.closing(connection),
             outbox_pending=await outbox.pending(connection),
             quarantine=await quarantine.counts(connection),
         )
@@ -110,9 +110,11 @@ def _row(seen: _Seen, one: PartitionStatus) -> tuple[object, ...]:
 def _finality(seen: _Seen) -> str:
     waiting = [one.partition for one in seen.partitions if one.frontier_us is None]
     if waiting:
-        return f"Nothing can become final: no record yet in partitions {', '.join(map(str, waiting))}."
+        return f"Nothing more can become final: no record yet in partitions {', '.join(map(str, waiting))}."
+    if seen.closing_us is None:
+        return "Nothing is final yet: run `metering close`."
     last = min(seen.partitions, key=lambda one: one.frontier_us or 0)
-    until = time_text(last.frontier_us)
+    until = time_text(seen.closing_us)
     return f"Final up to {until} less each meter's grace: partition {last.partition} is last."
 
 
@@ -120,6 +122,7 @@ def _document(seen: _Seen) -> dict[str, Any]:
     return {
         "topic": seen.topic,
         "catalog_head": seen.catalog_head,
+        "closing": time_text(seen.closing_us),
         "outbox_pending": seen.outbox_pending,
         "quarantine": dict(seen.quarantine),
         "partitions": [

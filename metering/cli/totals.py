@@ -1,12 +1,13 @@
 """`metering totals`: what was counted."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
-from aggregator.store import load, migrate, status
+from aggregator.finality import meter_final_before_us
+from aggregator.store import finality, load, migrate
 from aggregator.store import totals as store
 from aggregator.store.totals import Total
 from metering.cli.instants import instant_us
@@ -51,8 +52,8 @@ def totals(
 ) -> None:
     """Show windows, or their sums over a range, with everything counted so far.
 
-    `final`: every partition's frontier has passed the end and the meter's grace, so nothing on time can
-    follow; what comes later is an adjustment, which these totals include.
+    `final`: the closer has made every window in it final, so nothing on time can follow; what comes later is
+    an adjustment, which these totals include.
     """
     names = [name.strip() for name in group_by.split(",")] if group_by else []
     query = _Query(meter, subject, names, instant_us(from_, "--from"), instant_us(to, "--to"), by_window)
@@ -75,13 +76,13 @@ async def _read(settings: Settings, query: _Query) -> list[_Found]:
             versions.setdefault(one.meter, []).append(Meter.from_definition(one.definition))
         chosen = _chosen(query, versions)
         # Before the totals: then what is called final holds all that was on time.
-        frontiers_us = [partition.frontier_us for partition in await status.partitions(connection)]
+        state = await finality.finality(connection)
         read = store.windows if query.by_window else store.sums
         found = []
         for meter in chosen:
-            final_until_us = _final_until_us(frontiers_us, versions[meter])
+            final_us = meter_final_before_us(state.meters[meter], state.final_before_us)
             found += [
-                _Found(meter, total, _status(total, final_until_us))
+                _Found(meter, total, _status(total, final_us))
                 for total in await read(
                     connection,
                     meter,
@@ -114,15 +115,8 @@ def _chosen(query: _Query, versions: Mapping[str, Sequence[Meter]]) -> list[str]
     return meters
 
 
-def _final_until_us(frontiers_us: Sequence[int | None], versions: Iterable[Meter]) -> int | None:
-    known = [frontier_us for frontier_us in frontiers_us if frontier_us is not None]
-    if not known or len(known) < len(frontiers_us):
-        return None
-    return min(known) - max(version.grace_us for version in versions)
-
-
-def _status(total: Total, final_until_us: int | None) -> str:
-    return FINAL if final_until_us is not None and total.end_us <= final_until_us else PROVISIONAL
+def _status(total: Total, final_before_us: int | None) -> str:
+    return FINAL if final_before_us is not None and total.end_us <= final_before_us else PROVISIONAL
 
 
 def _line(found: _Found) -> dict[str, Any]:

@@ -80,6 +80,9 @@ RESOLUTION: Final = Label(
     "resolution", "what the database said of a doubtful commit", ("committed", "retried", "fenced")
 )
 
+METER: Final = Label("meter", "the meter's name", re.compile(r"[a-z][a-z0-9_-]{0,63}"))
+DUTY: Final = Label("duty", "what one process does at a time", ("closer", "rater"))
+
 EVENTS: Final = Counter(
     "metering.events", "{record}", "Records accounted for, by their one outcome.", (OUTCOME,)
 )
@@ -165,6 +168,37 @@ OUTBOX_PENDING: Final = Gauge(
 )
 OUTBOX_SENT: Final = Counter(
     "metering.outbox.sent", "{record}", "Repair records republished from the outbox."
+)
+
+AT_WORK: Final = Gauge(
+    "metering.at_work", "{process}", "1 while this process is the one at work, 0 while it waits.", (DUTY,)
+)
+CLOSING: Final = Gauge(
+    "metering.closing",
+    "s",
+    "Log time that every partition has reached, in seconds since the Unix epoch: what is final rests on it.",
+)
+FINALITY_DELAY: Final = Gauge(
+    "metering.finality.delay",
+    "s",
+    "Foremost frontier less the end of the last final window: at least the grace, and at most a window more "
+    "while all partitions advance.",
+    (METER,),
+)
+FINALITY_OVERDUE: Final = Gauge(
+    "metering.finality.overdue",
+    "s",
+    "How long the foremost partition is past the end and grace of the next window, which another holds back.",
+    (METER,),
+)
+FRONTIER_BEHIND: Final = Gauge(
+    "metering.frontier.behind",
+    "s",
+    "Foremost frontier less this partition's: the greatest of them delays finality.",
+    (PARTITION,),
+)
+CLOSE_DURATION: Final = Histogram(
+    "metering.close.duration", "s", "Time to make final what can be.", bounds=SECONDS
 )
 
 PUBLISHED: Final = Counter("metering.publisher.sent", "{event}", "Events the brokers acknowledged.")

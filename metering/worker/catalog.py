@@ -4,8 +4,8 @@ import structlog
 
 from aggregator.catalog import Catalog, compile_catalog
 from aggregator.store import load
+from metering.process.patience import Patience
 from metering.worker.database import Database
-from metering.worker.patience import Patience
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,8 @@ import structlog
 
 from aggregator.store import outbox, status
 from aggregator.store.connection import Connection
+from metering.process.patience import Patience
 from metering.worker.database import Database
-from metering.worker.patience import Patience
 
 log = structlog.get_logger(__name__)
 

@@ -14,9 +14,9 @@ from aiokafka import TopicPartition
 from aggregator.state import Claimed, PartitionState, TopicRules, live_since_hour, opened
 from aggregator.store import load
 from aggregator.store.claim import ClaimedPartition, claim
+from metering.process.patience import Patience
 from metering.worker.database import Database
 from metering.worker.owned import Owned
-from metering.worker.patience import Patience
 from metering.worker.stops import Stop
 from schemas.codes import Code
 

@@ -13,9 +13,9 @@ from aggregator.store.cache import StoreCache
 from aggregator.store.errors import CatalogMoved, Fenced, StoreRejected, UnknownOutcome
 from aggregator.store.flush import Resolution, flush, resolve
 from aggregator.store.ledger import Stamp
+from metering.process.patience import Patience
 from metering.telemetry import Instruments, catalogue
 from metering.worker.database import Database
-from metering.worker.patience import Patience
 
 log = structlog.get_logger(__name__)
 

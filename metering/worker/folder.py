@@ -10,12 +10,12 @@ from aggregator.fold import fold
 from aggregator.reading import Reading
 from aggregator.state import Needs, PartitionState, supplied
 from aggregator.store import load
+from metering.process.patience import Patience
 from metering.worker.backlog import Backlog, Stretch
 from metering.worker.catalog import CurrentCatalog
 from metering.worker.database import Database
 from metering.worker.folding import fold_stretches
 from metering.worker.owned import Owned
-from metering.worker.patience import Patience
 from metering.worker.stops import Stop
 
 

@@ -14,10 +14,10 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from aggregator.state import PartitionState, TopicRules
+from metering.process.patience import Patience
 from metering.worker.backlog import Backlog, Stretch
 from metering.worker.log_reader import Bounds, LogReader, UnreadableRecordError
 from metering.worker.owned import Owned
-from metering.worker.patience import Patience
 from metering.worker.stops import Stop, topic_error
 from metering.worker.topic_watch import LogView, TopicWatch
 from metering.worker.verification import Fault, log_fault, offset_to_compare, topic_fault

@@ -12,9 +12,9 @@ from aiokafka.errors import KafkaError
 from aggregator.state import TopicRules
 from aggregator.store import outbox, status
 from aggregator.store.outbox import Misplaced, Published
+from metering.process.patience import Patience
 from metering.telemetry import Instruments, catalogue
 from metering.worker.database import Database
-from metering.worker.patience import Patience
 from schemas.codes import Code
 from schemas.repair import REPAIR_HEADER, RepairOrigin
 

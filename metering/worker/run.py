@@ -17,7 +17,10 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aggregator.state import TopicRules
 from aggregator.store import load, migrate
 from aggregator.store.errors import Fenced, StoreError
-from metering.errors import MeteringError, UnreachableError, UsageError
+from metering.errors import MeteringError, UnreachableError
+from metering.process.health import Readiness, probes
+from metering.process.patience import Patience, brokers_pass, database_passes
+from metering.process.shutdown import Shutdown, StoppedEarlyError
 from metering.settings import Settings
 from metering.telemetry import Telemetry, catalogue, start_telemetry
 from metering.worker.catalog import CurrentCatalog
@@ -33,15 +36,12 @@ from metering.worker.clients import (
 from metering.worker.database import Database
 from metering.worker.flushing import Flusher
 from metering.worker.guard import Topic
-from metering.worker.health import AdminServer, Readiness
 from metering.worker.housekeeping import Housekeeping
 from metering.worker.log_reader import LogReader
 from metering.worker.measures import Measures
 from metering.worker.outbox import Outbox
-from metering.worker.patience import Patience, brokers_pass, database_passes
 from metering.worker.services import Services
 from metering.worker.session import Session
-from metering.worker.shutdown import Shutdown, StoppedEarlyError
 from metering.worker.stops import first_cause, topic_error
 from metering.worker.tenure import Tenure
 from metering.worker.topic_watch import TopicWatch
@@ -81,7 +81,7 @@ async def run(settings: Settings, *, until_caught_up: bool) -> int:
 
 async def serve(settings: Settings, shutdown: Shutdown, *, until_caught_up: bool) -> int:
     """Count until told to stop; see `run`."""
-    readiness = Readiness()
+    readiness = Readiness("worker")
     telemetry = start_telemetry(settings)
     measures = Measures(telemetry.instruments)
     code: str | None = None
@@ -165,14 +165,7 @@ async def _services(
     measures: Measures,
     opened: AsyncExitStack,
 ) -> Services:
-    if settings.admin_port is not None:
-        server = AdminServer(readiness, settings.admin_host, settings.admin_port)
-        try:
-            await server.start()
-        except OSError as error:
-            raise UsageError("settings_invalid", f"The admin port cannot be used: {error}.") from error
-        opened.push_async_callback(server.close)
-        log.info("admin_listening", host=settings.admin_host, port=server.port)
+    await opened.enter_async_context(probes(settings, readiness))
     instruments = telemetry.instruments
     database = Database(settings)
     opened.callback(database.terminate)

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaProducer
 
 from aggregator.state import TopicRules
+from metering.process.health import Readiness
+from metering.process.patience import Patience
+from metering.process.shutdown import Shutdown
 from metering.settings import Settings
 from metering.telemetry import Telemetry
 from metering.worker.catalog import CurrentCatalog
 from metering.worker.database import Database
 from metering.worker.flushing import Flusher
 from metering.worker.guard import Topic
-from metering.worker.health import Readiness
 from metering.worker.housekeeping import Housekeeping
 from metering.worker.measures import Measures
 from metering.worker.outbox import Outbox
-from metering.worker.patience import Patience
-from metering.worker.shutdown import Shutdown
 
 
 @dataclass(frozen=True, slots=True)

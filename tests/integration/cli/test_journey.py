@@ -78,8 +78,9 @@ def csv_of(given: list[tuple[str, str, str]]) -> str:
 
 
 async def counted(commands: Commands) -> None:
-    """Count all there is."""
+    """Count all there is, and make final what can be."""
     await commands.run("worker", "--until-caught-up")
+    await commands.run("close", "--once")
 
 
 async def test_a_csv_file_becomes_totals_that_equal_a_recount(ready: Metering, commands: Commands) -> None:

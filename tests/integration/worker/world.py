@@ -20,9 +20,9 @@ from aggregator.catalog_plan import plan
 from aggregator.store import catalog, doctor, load, totals
 from aggregator.store.connection import Connection, StoreOptions, connect
 from metering.dev.conditions import until
+from metering.process.shutdown import Shutdown
 from metering.settings import Settings
 from metering.worker.run import serve
-from metering.worker.shutdown import Shutdown
 from schemas.catalog import load_catalog
 
 METERS = """

@@ -17,10 +17,9 @@ from metering.cli.exits import Exit
 from metering.cli.failures import exit_code, sentence_of
 from metering.cli.instants import instant_us
 from metering.cli.operator import decided_by
-from metering.cli.totals import _final_until_us, _status
+from metering.cli.totals import _status
 from metering.dev.errors import StackError
 from metering.errors import InputRefusedError, MeteringError, StoppedError, UnreachableError, UsageError
-from schemas.catalog import Meter
 from schemas.instant import parse_time_us
 
 
@@ -199,22 +198,11 @@ def _leaves(one: App) -> list[App]:
     return [leaf for name in one if not name.startswith("-") for leaf in _leaves(one[name])]
 
 
-def test_a_window_is_final_exactly_when_every_frontier_reached_its_end_and_grace() -> None:
-    grace_us, end_us = 900_000_000, 3_600_000_000
-    versions = [_meter("15m"), _meter("0s")]  # the longest grace decides
-    cases: list[tuple[list[int | None], str]] = [
-        ([end_us + grace_us, end_us + grace_us + 1], "final"),
-        ([end_us + grace_us, end_us + grace_us - 1], "provisional"),
-        ([end_us + grace_us, None], "provisional"),
-        ([], "provisional"),
-    ]
-    for frontiers_us, expected in cases:
-        assert _status(_total(end_us), _final_until_us(frontiers_us, versions)) == expected
-
-
-def _meter(grace: str) -> Meter:
-    fields = {"name": "calls", "event_type": "call", "aggregation": "count", "window": "1h", "grace": grace}
-    return Meter.model_validate(fields)
+def test_totals_are_final_when_their_last_window_is() -> None:
+    end_us = 3_600_000_000
+    assert _status(_total(end_us), end_us) == "final"
+    assert _status(_total(end_us), end_us - 1) == "provisional"
+    assert _status(_total(end_us), None) == "provisional"
 
 
 def _total(end_us: int) -> Total:

@@ -14,10 +14,10 @@ from aiokafka.errors import (
 
 from aggregator.store.errors import CatalogMoved, Fenced, NotMigrated, UnknownOutcome
 from metering.errors import StoppedError
+from metering.process.health import Readiness
+from metering.process.patience import MISSING_TOPIC_S, Patience, brokers_pass, database_passes
 from metering.worker.caught_up import reached
-from metering.worker.health import Readiness
 from metering.worker.log_reader import may_be_undecodable
-from metering.worker.patience import MISSING_TOPIC_S, Patience, brokers_pass, database_passes
 from metering.worker.stops import Stop, first_cause, stopped_error, topic_error
 from schemas.codes import Code
 
@@ -90,7 +90,7 @@ def test_which_errors_a_record_may_have_caused(error: Exception, may_be: bool) -
 
 
 async def test_patience_tries_again_says_so_and_ends_with_what_does_not_pass() -> None:
-    readiness = Readiness()
+    readiness = Readiness("worker")
     readiness.clear("worker")
     patience = Patience("database", database_passes, readiness)
     seen: list[bool] = []
@@ -113,7 +113,7 @@ async def test_patience_tries_again_says_so_and_ends_with_what_does_not_pass() -
 
 
 async def test_patience_can_be_cancelled() -> None:
-    patience = Patience("database", database_passes, Readiness())
+    patience = Patience("database", database_passes, Readiness("worker"))
 
     async def work() -> None:
         raise ConnectionRefusedError

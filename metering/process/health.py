@@ -2,25 +2,31 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from metering.errors import UsageError
+from metering.settings import Settings
+
+log = structlog.get_logger(__name__)
+
 
 class Readiness:
-    """The reasons why this worker is not counting, by what has the reason."""
+    """The reasons why this process is not at its work, by what has the reason."""
 
-    def __init__(self) -> None:
-        self.reasons: dict[str, str] = {"worker": "starting"}
+    def __init__(self, process: str) -> None:
+        self.reasons: dict[str, str] = {process: "starting"}
 
     @property
     def ready(self) -> bool:
-        """Whether everything this worker has is being counted."""
+        """Whether everything it is there for is being done."""
         return not self.reasons
 
     def because(self, what: str, reason: str) -> None:
@@ -42,7 +48,7 @@ class Readiness:
 
 
 class AdminServer:
-    """Answers probes on a port of its own, in the worker's loop: a loop that hangs does not answer."""
+    """Answers probes on a port of its own, in the process's loop: a loop that hangs does not answer."""
 
     def __init__(self, readiness: Readiness, host: str, port: int) -> None:
         self._readiness = readiness
@@ -94,8 +100,30 @@ class AdminServer:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the worker: it has records to flush before it may go."""
+        """Leave signals to the process: it has work to finish before it may go."""
         yield
+
+
+@asynccontextmanager
+async def probes(settings: Settings, readiness: Readiness) -> AsyncIterator[None]:
+    """Answer probes for as long as the block runs, if the settings name a port.
+
+    Raises:
+        UsageError: the port cannot be used.
+    """
+    if settings.admin_port is None:
+        yield
+        return
+    server = AdminServer(readiness, settings.admin_host, settings.admin_port)
+    try:
+        await server.start()
+    except OSError as error:
+        raise UsageError("settings_invalid", f"The admin port cannot be used: {error}.") from error
+    log.info("admin_listening", host=settings.admin_host, port=server.port)
+    try:
+        yield
+    finally:
+        await server.close()
 
 
 async def _alive(_request: Request) -> JSONResponse:

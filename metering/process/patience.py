@@ -14,7 +14,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from metering.worker.health import Readiness
+from metering.process.health import Readiness
 
 log = structlog.get_logger(__name__)
 
