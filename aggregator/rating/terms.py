@@ -108,8 +108,8 @@ def stretches(
     found = []
     for span in in_force(versions):
         for plan in plans.get(span.version.terms.plan, ()):
-            start_us = max(life[0], *(time for time in (span.start_us, plan.start_us) if time is not None))
-            end_us = min((t for t in (life[1], span.end_us, plan.end_us) if t is not None), default=None)
+            start_us = max(us for us in (life[0], span.start_us, plan.start_us) if us is not None)
+            end_us = min((us for us in (life[1], span.end_us, plan.end_us) if us is not None), default=None)
             if end_us is None or start_us < end_us:
                 found.append(Stretch(start_us, end_us, span.version, plan.version))
     return found
