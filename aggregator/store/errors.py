@@ -75,3 +75,9 @@ class TopicMismatch(StoreError):  # noqa: N818 - an outcome, not a fault
     """The schema counts another topic, or by other rules."""
 
     code = "topic_mismatch"
+
+
+class NotAReplay(StoreError):  # noqa: N818 - an outcome, not a fault
+    """The schema is not one that `metering replay` has made and finished."""
+
+    code = "not_a_replay"

@@ -51,6 +51,13 @@ def group_consumer(settings: Settings) -> AIOKafkaConsumer:
     )
 
 
+def replaying_consumer(settings: Settings) -> AIOKafkaConsumer:
+    """A consumer outside of any group, for counting a log once more."""
+    return AIOKafkaConsumer(
+        **kafka_options(settings), **_EXACT, client_id=f"{settings.instance}-replay", group_id=None
+    )
+
+
 def reading_consumer(settings: Settings) -> AIOKafkaConsumer:
     """A consumer outside of any group, for looking at single records."""
     return AIOKafkaConsumer(

@@ -110,6 +110,8 @@ class Intake:
     def _account(
         self, owned: Owned, position: int, records: Sequence[Any], began_ns: int, ended_ns: int
     ) -> None:
+        if owned.until is not None and position > owned.until:
+            position, records = owned.until, [record for record in records if record.offset < owned.until]
         reading = read(owned.partition, owned.position, position, records)
         size_bytes = sum(map(_VALUE_BYTES, records)) + sum(map(_KEY_BYTES, records))  # -1 for none: no matter
         self._backlog.add(Stretch(reading, owned.generation, max(0, size_bytes), began_ns, ended_ns))

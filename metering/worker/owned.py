@@ -30,6 +30,7 @@ class Owned:
     committed: PartitionState
     newest: PartitionState
     position: int  # the next offset to take from the client
+    until: int | None = None  # take nothing from here on: where a replay ends
     leader_epoch: int = -1  # of the log that was compared with what is committed
     rewinds: int = 0
     generation: int = 0
@@ -49,7 +50,8 @@ class Owned:
     @property
     def fetchable(self) -> bool:
         """Whether records may be taken from the client."""
-        return self.stop is None and not self.suspended
+        is_over = self.until is not None and self.position >= self.until
+        return self.stop is None and not self.suspended and not is_over
 
     @property
     def caught_up(self) -> bool:

@@ -3,16 +3,14 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from importlib.metadata import version
 from typing import Final
 
-import asyncpg
 import stamina
 import structlog
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError
 
 from aggregator.state import TopicRules
 from aggregator.store import load, migrate
@@ -25,28 +23,18 @@ from metering.settings import Settings
 from metering.telemetry import Telemetry, catalogue, start_telemetry
 from metering.worker.catalog import CurrentCatalog
 from metering.worker.caught_up import CaughtUp
-from metering.worker.clients import (
-    close_consumer,
-    close_in_time,
-    control_producer,
-    group_consumer,
-    reading_consumer,
-    watching_client,
-)
+from metering.worker.clients import close_in_time, control_producer, group_consumer
 from metering.worker.database import Database
 from metering.worker.flushing import Flusher
-from metering.worker.guard import Topic
 from metering.worker.housekeeping import Housekeeping
-from metering.worker.log_reader import LogReader
 from metering.worker.measures import Measures
+from metering.worker.opening import START_S, impatient, open_topic
 from metering.worker.outbox import Outbox
 from metering.worker.services import Services
 from metering.worker.session import Session
 from metering.worker.stops import first_cause, topic_error
 from metering.worker.tenure import Tenure
-from metering.worker.topic_watch import TopicWatch
 from metering.worker.tuning import tune
-from metering.worker.verification import topic_fault
 from schemas.codes import Code
 
 log = structlog.get_logger(__name__)
@@ -56,9 +44,6 @@ REJOIN_S: Final = 1.0
 
 CATCH_UP_INTERVAL_S: Final = 0.2
 """Who waits for the end of the log should not wait for the last batch to age."""
-
-START_S: Final = 60.0
-"""Longest wait for the servers before the first record."""
 
 
 async def run(settings: Settings, *, until_caught_up: bool) -> int:
@@ -171,14 +156,14 @@ async def _services(
     opened.callback(database.terminate)
     patience = Patience("database", database_passes, readiness)
     brokers = Patience("brokers", brokers_pass, readiness)
-    with _impatient(readiness):
+    with impatient(readiness):
         async with asyncio.timeout(START_S):
             rules = await patience.until_done("read the rules", partial(_rules, database))
             if rules.name != settings.topic:
                 raise topic_error(
                     Code.TOPIC_MISMATCH, f"This schema counts {rules.name}, the setting is {settings.topic}"
                 )
-            topic = await _topic(settings, rules, brokers, opened)
+            topic = await open_topic(settings, rules, brokers, opened)
             producer = control_producer(settings)
             opened.push_async_callback(close_in_time, "producer", producer.stop)
             await brokers.until_done("start the producer", producer.start)
@@ -222,41 +207,6 @@ async def _rules(database: Database) -> TopicRules:
     async with database.loads.use() as connection:
         await migrate.require_migrated(connection)
         return await load.topic_rules(connection)
-
-
-async def _topic(settings: Settings, rules: TopicRules, brokers: Patience, opened: AsyncExitStack) -> Topic:
-    """The topic as it is now; from here on it must not change its identity."""
-    watch = TopicWatch(watching_client(settings), rules.name)
-    opened.push_async_callback(close_in_time, "watch", watch.close)
-    await brokers.until_done("connect", watch.start)
-    consumer = reading_consumer(settings)
-    opened.push_async_callback(close_consumer, consumer)
-    await brokers.until_done("connect", consumer.start)
-    try:
-        view = await brokers.until_done("look", lambda: watch.look(range(rules.partitions)))
-    except UnknownTopicOrPartitionError as error:
-        raise topic_error(Code.TOPIC_MISMATCH, f"The brokers have no topic {rules.name}") from error
-    fault = topic_fault(rules, view.topic_id, view)
-    if fault is not None:
-        raise topic_error(fault.code, f"Topic {rules.name} has {fault.seen}")
-    return Topic(rules, view.topic_id, watch, LogReader(consumer, rules.name), brokers)
-
-
-@contextmanager
-def _impatient(readiness: Readiness) -> Iterator[None]:
-    """At the start a server that is away may as well be a wrong address: tell, rather than wait for ever."""
-    try:
-        yield
-    except asyncpg.PostgresError as error:
-        raise UnreachableError(
-            "postgres_refused", f"The database refused ({error.sqlstate}: {error})."
-        ) from error
-    except TimeoutError as error:
-        server = "postgres" if "database" in readiness.reasons else "kafka"
-        waited = "; ".join(reason for name, reason in readiness.reasons.items() if name != "worker")
-        raise UnreachableError(
-            f"{server}_unreachable", f"No answer within {START_S:.0f} s ({waited}): check the address."
-        ) from error
 
 
 def _raise_reason(shutdown: Shutdown) -> None:

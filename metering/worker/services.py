@@ -1,4 +1,4 @@
-"""What one worker process has once, and its tenures share."""
+"""What a process has once: the engine that counts, and what a member of the group has beside it."""
 
 import asyncio
 from dataclasses import dataclass
@@ -21,22 +21,28 @@ from metering.worker.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """Made by `run`, in this order of dependence."""
+class Engine:
+    """What fetching, folding and flushing need, whoever does them: a member of the group, or a replay."""
 
     settings: Settings
-    until_caught_up: bool
     telemetry: Telemetry
     readiness: Readiness
-    shutdown: Shutdown
     database: Database
     patience: Patience  # with the database
     flush_interval_s: float
     rules: TopicRules
     topic: Topic
-    producer: AIOKafkaProducer
     current: CurrentCatalog
     flusher: Flusher
+
+
+@dataclass(frozen=True, slots=True)
+class Services(Engine):
+    """All that the tenures of a worker share; made by `run`."""
+
+    until_caught_up: bool
+    shutdown: Shutdown
+    producer: AIOKafkaProducer
     measures: Measures
     outbox: Outbox
     checked: asyncio.Event  # set when an assignment's logs have been checked

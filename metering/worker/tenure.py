@@ -10,13 +10,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from metering.telemetry import catalogue
 from metering.worker.backlog import Backlog
 from metering.worker.claiming import claim_all
-from metering.worker.folder import Folder, Work
-from metering.worker.guard import Guard
-from metering.worker.intake import Intake
+from metering.worker.counting import Counting
+from metering.worker.folder import Work
 from metering.worker.lag import LagWatch
-from metering.worker.landing import Lander
 from metering.worker.mirror import OffsetMirror
-from metering.worker.pipeline import Pipeline
 from metering.worker.services import Services
 from metering.worker.stops import TOPIC_CODES, Stop, first_cause, stopped_error
 from metering.worker.ticks import Ticker
@@ -38,13 +35,12 @@ class Tenure:
         self._consumer = consumer
         self._assigned = assigned
         self._owned: dict[int, Owned] = {}
-        self._backlog = Backlog(services.settings, services.flush_interval_s)
         self._mirror = OffsetMirror(consumer, services.telemetry.instruments)
-        self._fetchable = asyncio.Event()
         self._draining = asyncio.Event()
 
     def drain(self) -> None:
         """Take nothing more, finish what was taken, and then return from `run`."""
+        self._services.readiness.because("worker", "draining")
         self._draining.set()
 
     async def run(self) -> None:
@@ -93,62 +89,26 @@ class Tenure:
         services.measures.holding(self._owned)
         for owned in self._owned.values():
             if owned.stop is not None:
-                self._stop(owned.stop)
+                self.stopped(owned.stop)
         return True
 
     async def _count(self) -> None:
-        services, instruments = self._services, self._services.telemetry.instruments
-        guard = Guard(services.topic, self._consumer, self._owned, self._backlog, self._stop, self._resumed)
-        intake = Intake(
-            services.settings,
-            self._consumer,
-            self._owned,
-            self._backlog,
-            self._fetchable,
-            lambda owned: guard.suspend(owned, "offset out of range"),
-            self._stop,
-        )
-        folder = Folder(
-            self._owned,
-            self._backlog,
-            services.database,
-            services.patience,
-            services.current,
-            self._stop,
-        )
-        lander = Lander(
-            self._backlog,
-            folder,
-            services.flusher,
-            services.current,
-            instruments,
-            self._stop,
-            self._committed,
-        )
-        pipeline = Pipeline(services.settings, self._backlog, guard, folder, lander, services.telemetry)
-        watchers = [guard.run(), self._mirror.run()]
+        services = self._services
+        watchers = [self._mirror.run()]
         watchers.append(LagWatch(services.topic.reader, self._owned, services.measures).run())
         if services.rules.clock == "broker" and not services.until_caught_up:
+            instruments = services.telemetry.instruments
             watchers.append(Ticker(services.settings, self._owned, services.producer, instruments).run())
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(watcher) for watcher in watchers]
-            fetching = tasks.create_task(intake.run())
-            counting = tasks.create_task(pipeline.run(tasks))
-            await self._draining.wait()
-            services.readiness.because("worker", "draining")
-            fetching.cancel()
-            self._backlog.close()
-            await counting
-            for watcher in running:
-                watcher.cancel()
+        counting = Counting(services, self._consumer, self._owned, self)
+        await counting.run(self._draining, watchers)
         await self._mirror.commit()
-        log.info("drained", partitions={p: owned.committed.next_offset for p, owned in self._owned.items()})
 
-    def _committed(self, works: Sequence[Work]) -> None:
+    def committed(self, works: Sequence[Work], backlog: Backlog) -> None:
+        """A flush is committed."""
         services = self._services
         for work in works:
             self._mirror.note(work.owned.log, work.batch.next_offset)
-        services.measures.committed(works, self._backlog)
+        services.measures.committed(works, backlog)
         services.housekeeping.committed(works)
         services.counted.set()
         if any(row.target_partition is not None for work in works for row in work.batch.quarantined):
@@ -159,14 +119,13 @@ class Tenure:
             records=sum(len(work.reading.records) for work in works),
         )
 
-    def _resumed(self) -> None:
+    def resumed(self) -> None:
         """The guard has let partitions go on."""
-        self._fetchable.set()
         if not any(owned.suspended and owned.stop is None for owned in self._owned.values()):
             self._services.readiness.clear("worker")
             self._services.checked.set()
 
-    def _stop(self, stop: Stop) -> None:
+    def stopped(self, stop: Stop) -> None:
         """Set a partition aside, loudly; end the process if there is no point in going on."""
         services, owned = self._services, self._owned[stop.partition]
         if owned.stop not in (None, stop):

@@ -99,7 +99,7 @@ class Scenario:
             **SETTINGS,
             "METERING_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
             "METERING_POSTGRES_DSN": dsn,
-            "METERING_TOPIC_FILE": str(self._write("topic.yaml", self._contract(replicas))),
+            "METERING_TOPIC_FILE": str(self.write("topic.yaml", self._contract(replicas))),
             "METERING_CONSUMER_GROUP": topic,
         }
 
@@ -125,7 +125,7 @@ class Scenario:
 
     async def apply_catalog(self, meters: str) -> None:
         """Make these the meters; those of the oracle must stay as they are."""
-        await self.commands.run("catalog", "apply", str(self._write("catalog.yaml", meters)))
+        await self.commands.run("catalog", "apply", str(self.write("catalog.yaml", meters)))
 
     def traffic(
         self, name: str = "a", *, log_us: int | None = None, subjects: Sequence[str] = SUBJECTS
@@ -220,7 +220,7 @@ class Scenario:
         if self._witness is not None:
             self._witness.terminate()
 
-    def _write(self, name: str, text: str) -> Path:
+    def write(self, name: str, text: str) -> Path:
         file = self._directory / name
         file.write_text(text)
         return file

@@ -1,0 +1,128 @@
+"""`metering compare`: what a replay came to, beside what was counted."""
+
+import asyncio
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from aggregator.comparison import Comparison, Difference
+from aggregator.store import comparison, load, migrate
+from aggregator.store import replay as store
+from metering.cli.exits import Exit
+from metering.cli.output import Json, print_json, print_table, say, time_text
+from metering.database import database
+from metering.errors import StoppedError
+from metering.settings import Settings, load_settings
+from schemas.codes import Code
+from schemas.number import plain_text
+
+STATEMENT_TIMEOUT_S: Final = 900.0  # whole tables are read
+_TIMES: Final = frozenset({"window_start", "value_time", "event_time", "log_time", "frontier"})
+
+
+def compare(
+    schema: Annotated[str, Parameter(help="The shadow schema that `metering replay` has made.")],
+    *,
+    as_json: Json = False,
+) -> Exit:
+    """Show every difference between what was counted and a replay of it; exit code 1 if there is one.
+
+    Compared is what the replay could know: what has been counted since then is left out.
+    """
+    found = asyncio.run(_compare(load_settings(), schema))
+    if as_json:
+        print_json(_document(found))
+    else:
+        _show(found)
+    return Exit.OK if found.identical else Exit.PROBLEMS
+
+
+async def _compare(settings: Settings, schema: str) -> Comparison:
+    patient = settings.model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})
+    beside = patient.model_copy(update={"postgres_schema": schema})
+    async with database(patient) as counted, database(beside) as replayed:
+        for connection in (counted, replayed):
+            await migrate.require_migrated(connection)
+        ends = (await store.shadow(replayed)).ends
+        names = [(await load.topic_rules(connection)).name for connection in (counted, replayed)]
+        if len(set(names)) > 1:
+            raise StoppedError(
+                Code.TOPIC_MISMATCH,
+                f"Schema {settings.postgres_schema} counts {names[0]}, {schema} {names[1]}.",
+            )
+        return await comparison.compare(counted, replayed, ends)
+
+
+def _show(found: Comparison) -> None:
+    print_table(
+        "Compared", ["What", "Rows", "Different"], ((a, n, found.different[a]) for a, n in found.rows.items())
+    )
+    changed = {meter: units for meter, units in found.units.items() if units.difference}
+    if changed:
+        print_table(
+            "Units",
+            ["Meter", "Counted", "Replayed", "Difference"],
+            ((meter, units.counted, units.replayed, units.difference) for meter, units in changed.items()),
+        )
+    if found.differences:
+        print_table(
+            "Differences (the first of each kind)",
+            ["What", "Of", "Counted", "Replayed"],
+            (_row(one) for one in found.differences),
+        )
+    if found.grown_windows:
+        say(f"{found.grown_windows:,} windows are left out: more has been counted into them since.")
+    say("Identical." if found.identical else "There are differences.")
+
+
+def _row(one: Difference) -> tuple[str, ...]:
+    sides = one.counted, one.replayed
+    columns = [
+        name
+        for name in (one.counted or one.replayed or {})
+        if len({repr((s or {}).get(name)) for s in sides}) > 1
+    ]
+    texts = ["nothing" if side is None else _words({name: side[name] for name in columns}) for side in sides]
+    return one.aspect, _words(one.key), *texts
+
+
+def _words(columns: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in _plain(columns).items())
+
+
+def _document(found: Comparison) -> dict[str, Any]:
+    return {
+        "identical": found.identical,
+        "compared": found.rows,
+        "different": found.different,
+        "left_out": {"windows": found.grown_windows},
+        "units": {
+            meter: {
+                "counted": plain_text(units.counted),
+                "replayed": plain_text(units.replayed),
+                "difference": plain_text(units.difference),
+            }
+            for meter, units in sorted(found.units.items())
+        },
+        "differences": [
+            {
+                "what": one.aspect,
+                "of": _plain(one.key),
+                "counted": None if one.counted is None else _plain(one.counted),
+                "replayed": None if one.replayed is None else _plain(one.replayed),
+            }
+            for one in found.differences
+        ],
+    }
+
+
+def _plain(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain_value(name, value) for name, value in columns.items()}
+
+
+def _plain_value(name: str, value: object) -> object:
+    if name in _TIMES and isinstance(value, int):
+        return time_text(value)
+    return plain_text(value) if isinstance(value, Decimal) else value

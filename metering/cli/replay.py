@@ -1,0 +1,90 @@
+"""`metering replay`: count the log a second time, into a schema beside the one that counted it."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import uvloop
+from cyclopts import Parameter
+
+from metering.cli.exits import Exit
+from metering.cli.failures import report
+from metering.cli.instants import instant_us
+from metering.cli.operator import Who, decided_by
+from metering.cli.output import Json, print_json, print_table
+from metering.errors import InputRefusedError, UsageError, unreadable
+from metering.replay.run import CatalogDoesNotFitError, Recatalogued, Replayed
+from metering.replay.run import replay as run
+from metering.settings import load_settings
+from metering.telemetry import configure_logging
+from metering.topics import load_contract
+from schemas.catalog import CatalogError, Meter, load_catalog
+
+SQL_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+def replay(
+    *,
+    into: Annotated[str, Parameter(help="The schema to make; it must not hold anything yet.")],
+    catalog: Annotated[
+        Path | None, Parameter(help="Count by the meters of this file; by default by those that counted.")
+    ] = None,
+    effective_from: Annotated[
+        str | None,
+        Parameter(help="Event time from which the meters of --catalog hold; by default from the beginning."),
+    ] = None,
+    who: Who = None,
+    as_json: Json = False,
+) -> Exit:
+    """Count everything counted so far once more, into a schema of its own; `metering compare` compares.
+
+    It reads the log beside the workers, and writes nothing to Kafka nor to the schema that it repeats.
+    """
+    settings = load_settings()
+    if effective_from is not None and catalog is None:
+        raise UsageError("usage", "--effective-from is an instant for the meters of --catalog: give both.")
+    settings = settings.model_copy(update={"topic": load_contract(settings).name})
+    start_us = instant_us(effective_from, "--effective-from")
+    meters = None if catalog is None else _meters(catalog)
+    other = None if meters is None else Recatalogued(meters, start_us)
+    configure_logging(settings)
+    try:
+        done = uvloop.run(run(settings, _schema(into), other, decided_by(who)))
+    except CatalogDoesNotFitError as refused:
+        for error in refused.errors:
+            report(error.code, f"{catalog}: {error.meter}: {error.sentence}.", as_json=as_json)
+        return Exit.REFUSED
+    _show(done, as_json=as_json)
+    return Exit.OK
+
+
+def _schema(name: str) -> str:
+    if not SQL_NAME.fullmatch(name):
+        raise UsageError("usage", f"{name!r} cannot name a schema: write up to 63 of a-z, 0-9 and _.")
+    return name
+
+
+def _meters(file: Path) -> Sequence[Meter] | None:
+    """The meters of a catalog file; None if it says nothing of meters."""
+    try:
+        return load_catalog(file.read_text("utf-8"), str(file)).meters
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable("catalog", file, error) from error
+    except CatalogError as error:
+        raise InputRefusedError("catalog_invalid", str(error)) from error
+
+
+def _show(done: Replayed, *, as_json: bool) -> None:
+    if as_json:
+        partitions = [
+            {"partition": partition, "first_offset": offsets.start, "next_offset": offsets.stop}
+            for partition, offsets in sorted(done.ranges.items())
+        ]
+        print_json({"schema": done.schema, "topic": done.topic, "partitions": partitions})
+        return
+    print_table(
+        f"Replayed {done.topic} into {done.schema}",
+        ["Partition", "From", "To"],
+        ((str(partition), offsets.start, offsets.stop) for partition, offsets in sorted(done.ranges.items())),
+    )

@@ -1,0 +1,193 @@
+"""`metering replay`: a shadow schema, made from the log alone and the decisions that people took about it."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final
+
+import structlog
+
+from aggregator.backdating import backdated
+from aggregator.catalog import StoredVersion
+from aggregator.catalog_plan import PlanError
+from aggregator.store import interventions, migrate
+from aggregator.store import replay as store
+from aggregator.store.connection import Connection
+from aggregator.store.replay import Source
+from metering.database import database
+from metering.errors import UsageError
+from metering.process.health import Readiness
+from metering.process.patience import Patience, brokers_pass, database_passes
+from metering.replay.checking import check_log
+from metering.replay.legs import Leg, legs
+from metering.replay.recounting import recount
+from metering.settings import Settings
+from metering.telemetry import start_telemetry
+from metering.worker.catalog import CurrentCatalog
+from metering.worker.database import Database
+from metering.worker.flushing import Flusher
+from metering.worker.guard import Topic
+from metering.worker.opening import START_S, impatient, open_topic
+from metering.worker.services import Engine
+from metering.worker.stops import topic_error
+from schemas.catalog import Meter
+from schemas.codes import Code
+
+log = structlog.get_logger(__name__)
+
+STATEMENT_TIMEOUT_S: Final = 900.0
+"""Whole tables are read and copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recatalogued:
+    """Other meters than those that the log was counted by, from an event time on (None: the beginning)."""
+
+    meters: Sequence[Meter]
+    from_us: int | None
+
+
+class CatalogDoesNotFitError(Exception):
+    """The meters cannot be those of this log; `errors` says of each why not."""
+
+    def __init__(self, errors: Sequence[PlanError]) -> None:
+        super().__init__(f"{len(errors)} meters do not fit")
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a shadow schema now holds."""
+
+    schema: str
+    topic: str
+    ranges: Mapping[int, range]  # offsets by partition
+
+
+async def replay(settings: Settings, into: str, catalog: Recatalogued | None, who: str) -> Replayed:
+    """Count everything that the schema of the settings has counted so far once more, into another schema.
+
+    Args:
+        settings: of the schema that was counted, with its owner's rights.
+        into: the shadow schema; it is made, and must not hold anything yet.
+        catalog: other meters to count by; None for the same.
+        who: replays.
+
+    Raises:
+        UsageError: the shadow schema is not empty (`schema_not_empty`).
+        StoppedError: the log cannot be replayed: `log_start_gone`, `log_replaced`, `topic_mismatch`, …
+        CatalogDoesNotFitError: the catalog is refused.
+    """
+    settings = settings.model_copy(
+        update={"statement_timeout_s": max(settings.statement_timeout_s, STATEMENT_TIMEOUT_S)}
+    )
+    async with database(settings) as counted:
+        await migrate.require_migrated(counted)
+        source = await store.source(counted)
+        if source.rules.name != settings.topic:
+            raise topic_error(
+                Code.TOPIC_MISMATCH,
+                f"This schema counts {source.rules.name}, the setting is {settings.topic}",
+            )
+        versions = _versions(source, catalog)
+        await _require_empty(counted, into)
+    ways = _ways(source)
+    shadow = settings.model_copy(update={"postgres_schema": into, "otlp_endpoint": None})
+    async with AsyncExitStack() as opened:
+        readiness = Readiness("replay")
+        with impatient(readiness):
+            async with asyncio.timeout(START_S):
+                brokers = Patience("brokers", brokers_pass, readiness)
+                topic = await open_topic(shadow, source.rules, brokers, opened)
+        await check_log(topic, source, ways)
+        async with database(shadow) as connection:
+            await migrate.up(connection)
+            await store.begin(connection, settings.postgres_schema, source, versions, who)
+        async with _engine(shadow, source, topic, readiness) as engine:
+            await _count(engine, shadow, ways)
+    async with database(settings) as counted, database(shadow) as connection:
+        await store.end(counted, connection)
+    ranges = {
+        one.claimed.partition: range(one.first_offset, one.claimed.next_offset) for one in source.partitions
+    }
+    return Replayed(into, source.rules.name, ranges)
+
+
+def _versions(source: Source, catalog: Recatalogued | None) -> Sequence[StoredVersion]:
+    if catalog is None:
+        return source.catalog.versions
+    found = backdated(source.catalog.versions, catalog.meters, catalog.from_us, source.rules)
+    if found.errors:
+        raise CatalogDoesNotFitError(found.errors)
+    return found.versions
+
+
+async def _require_empty(connection: Connection, into: str) -> None:
+    names = await store.relations(connection, into)
+    if names:
+        raise UsageError(
+            "schema_not_empty",
+            f"Schema {into} holds {names[0]} and {len(names) - 1} other relations: choose another, or "
+            f"empty it with METERING_POSTGRES_SCHEMA={into} metering migrate --down-to 0.",
+        )
+
+
+def _ways(source: Source) -> dict[int, list[Leg]]:
+    return {
+        one.claimed.partition: legs(
+            one.claimed.next_offset,
+            (skip for skip in source.skips if skip.partition == one.claimed.partition),
+        )
+        for one in source.partitions
+    }
+
+
+@asynccontextmanager
+async def _engine(
+    settings: Settings, source: Source, topic: Topic, readiness: Readiness
+) -> AsyncIterator[Engine]:
+    """What a worker counts with, but for all that makes it a member of a group."""
+    telemetry = start_telemetry(settings)
+    connections = Database(settings)
+    patience = Patience("database", database_passes, readiness)
+    current = CurrentCatalog(connections, patience)
+    try:
+        await current.reload()
+        yield Engine(
+            settings=settings,
+            telemetry=telemetry,
+            readiness=readiness,
+            database=connections,
+            patience=patience,
+            flush_interval_s=settings.flush_interval_s,
+            rules=source.rules,
+            topic=topic,
+            current=current,
+            flusher=Flusher(connections, patience, f"{version('metering')} replay", telemetry.instruments),
+        )
+    finally:
+        connections.terminate()
+        telemetry.close()
+
+
+async def _count(engine: Engine, settings: Settings, ways: Mapping[int, Sequence[Leg]]) -> None:
+    """Every partition along its way; skips are repeated when all have come to their next one."""
+    left = {partition: deque(way) for partition, way in ways.items()}
+    while left:
+        await recount(engine, {partition: way[0].until for partition, way in left.items()})
+        for way in left.values():
+            skip = way.popleft().skip
+            if skip is not None:
+                async with database(settings) as connection:
+                    await interventions.skip(
+                        connection,
+                        skip.partition,
+                        skip.first_offset,
+                        skip.next_offset,
+                        reason=skip.reason,
+                        who=skip.who,
+                    )
+        left = {partition: way for partition, way in left.items() if way}
