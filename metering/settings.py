@@ -87,6 +87,16 @@ class Settings(BaseSettings):
 
     admin_host: str = Field("127.0.0.1", description="Where `/healthz` and `/readyz` listen")
     admin_port: int | None = Field(None, ge=0, le=65535, description="Their port; 0 takes a free one")
+    api_host: str = Field("127.0.0.1", description="Where the HTTP API listens")
+    api_port: int = Field(8600, ge=0, le=65535, description="Its port; 0 takes a free one")
+    api_connections: PositiveInt = Field(10, description="Most database connections of the HTTP API")
+    api_requests_per_s: PositiveFloat = Field(50, description="Requests a token may make in the long run,")
+    api_burst: PositiveInt = Field(100, description="and at once, in each process of the API")
+    runbook_url: str = Field(
+        "/runbook",
+        min_length=1,
+        description="Where problems of the API link to; by default its own page",
+    )
     otlp_endpoint: str | None = Field(
         None, pattern=r"^https?://.+", description="Base URL of an OTLP/HTTP collector; none: no telemetry"
     )

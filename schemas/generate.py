@@ -4,7 +4,7 @@ import argparse
 import difflib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from schemas.topic import TopicContract, load_topic
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 CONTRACTS_VERSION: Final = "1.0.0"
+OPENAPI: Final = "openapi.json"
+"""Written by `metering.api.openapi`: what it describes is not in this layer."""
 
 _FOLDER: Final = Path(__file__).parent
 _GENERATED: Final = _FOLDER / "generated"
@@ -48,10 +50,15 @@ def json_schema(model: type[BaseModel]) -> dict[str, Any]:
     return {"$schema": DIALECT, **model.model_json_schema(schema_generator=_Untitled)}
 
 
-def stale(folder: Path, texts: Mapping[str, str]) -> list[str]:
-    """The lines in which the folder's files differ from the texts; empty if they are up to date."""
+def stale(folder: Path, texts: Mapping[str, str], names: Iterable[str] | None = None) -> list[str]:
+    """The lines in which the folder's files differ from the texts; empty if they are up to date.
+
+    `names` are the files to look at: every one but those of others, unless told.
+    """
     lines: list[str] = []
-    for name in sorted(texts.keys() | {path.name for path in folder.iterdir()}):
+    if names is None:
+        names = texts.keys() | {path.name for path in folder.iterdir()} - {OPENAPI}
+    for name in sorted(names):
         path = folder / name
         before = path.read_text().splitlines(keepends=True) if path.exists() else []
         after = texts.get(name, "").splitlines(keepends=True)

@@ -11,8 +11,10 @@ import msgspec
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
 
 BEGINNING_US: Final = -(2**63) + 946_684_800_000_000
 """`-infinity` as a `timestamptz` carries it: before everything, "from the beginning" or "no record yet"."""
@@ -58,6 +60,11 @@ async def connect(dsn: str, options: StoreOptions) -> Connection:
     connection: Connection = await asyncpg.connect(dsn, **_arguments(options))
     await _set_types(connection)
     return connection
+
+
+async def make_pool(dsn: str, options: StoreOptions, size: int) -> Pool:
+    """Up to `size` connections, each made when it is first needed: the database need not answer yet."""
+    return await asyncpg.create_pool(dsn, min_size=0, max_size=size, init=_set_types, **_arguments(options))
 
 
 def _arguments(options: StoreOptions) -> dict[str, Any]:

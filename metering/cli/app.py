@@ -13,8 +13,9 @@ from metering.cli.exits import Exit
 
 _SET_UP = Group("Setting up", sort_key=1)
 _COUNT = Group("Counting", sort_key=2)
-_LOOK = Group("Looking", sort_key=3)
-_OPERATE = Group("Operating", sort_key=4)
+_SERVE = Group("Serving", sort_key=3)
+_LOOK = Group("Looking", sort_key=4)
+_OPERATE = Group("Operating", sort_key=5)
 
 app = App(
     name="metering",
@@ -39,6 +40,9 @@ for group, commands in {
         "publish": ("publish:publish", "Publish CloudEvents from JSON lines or a CSV file."),
         "worker": ("worker:worker", "Count what is in the topic."),
         "close": ("close:close", "Make windows final when nothing on time can follow."),
+    },
+    _SERVE: {
+        "api": ("api:api", "Serve what was counted and rated over HTTP."),
     },
     _LOOK: {
         "totals": ("totals:totals", "Show what was counted."),

@@ -10,6 +10,7 @@ from typing import Final
 
 from aggregator.batch import Outcomes
 from schemas.codes import Code
+from schemas.problems import ProblemCode
 
 UNLISTED: Final = "unlisted"
 """What a label says when the code gave a value that its label does not list: a bug, but a bounded one."""
@@ -76,6 +77,11 @@ FLUSH_RESULT: Final = Label(
     "how the transaction ended",
     ("committed", "catalog_moved", "fenced", "unknown", "failed"),
 )
+ROUTE: Final = Label(
+    "route", "route of the HTTP API; `none`: there is none", re.compile(r"none|/[a-z0-9_/{}-]{0,100}")
+)
+STATUS: Final = Label("status", "HTTP status", re.compile(r"[0-9]{1,3}"))
+PROBLEM: Final = Label("problem", "stable code of the problem", tuple(one.value for one in ProblemCode))
 RESOLUTION: Final = Label(
     "resolution", "what the database said of a doubtful commit", ("committed", "retried", "fenced")
 )
@@ -207,6 +213,17 @@ PUBLISH_REFUSED: Final = Counter(
 )
 PUBLISH_FAILED: Final = Counter(
     "metering.publisher.failed", "{event}", "Events that could not be delivered; the caller was told."
+)
+
+API_DURATION: Final = Histogram(
+    "metering.api.duration",
+    "s",
+    "Time from an HTTP request to the end of its answer.",
+    (ROUTE, STATUS),
+    bounds=SECONDS,
+)
+API_PROBLEMS: Final = Counter(
+    "metering.api.problems", "{response}", "HTTP requests that ended in a problem, by code.", (PROBLEM,)
 )
 
 CATALOGUE: Final[tuple[Instrument, ...]] = tuple(

@@ -23,11 +23,12 @@ Connect = Callable[..., Awaitable[Connection]]
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared_database(stack: Stack) -> AsyncIterator[str]:
     """One database for all of these tests, each of which has a schema of its own: that is made in no time."""
+    name = f"store_{uuid.uuid4().hex[:12]}"
     connection = await asyncpg.connect(stack.postgres_dsn)
     try:
-        await connection.execute("CREATE DATABASE store_tests")
-        yield stack.database_dsn("store_tests")
-        await connection.execute("DROP DATABASE store_tests WITH (FORCE)")
+        await connection.execute(f"CREATE DATABASE {name}")
+        yield stack.database_dsn(name)
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await connection.close()
 

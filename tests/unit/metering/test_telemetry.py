@@ -33,6 +33,8 @@ from metering.telemetry.catalogue import CATALOGUE, UNLISTED, Counter, Gauge, Hi
 from metering.telemetry.reference import render
 from metering.telemetry.tracing import MAX_LINKS, producer_links
 
+PATTERNED = {"partition": "7", "meter": "calls", "route": "/v1/plans/{name}", "status": "200"}
+
 
 def labels_of(point: DataPointT) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, str(value)) for name, value in (point.attributes or {}).items()))
@@ -93,9 +95,7 @@ def test_every_instrument_is_emitted_under_its_name_with_its_labels(seen: Seen) 
     instruments = seen.telemetry.instruments
     for one in CATALOGUE:
         labels = {
-            label.name: label.values[0]
-            if isinstance(label.values, tuple)
-            else {"partition": "7", "meter": "calls"}[label.name]
+            label.name: label.values[0] if isinstance(label.values, tuple) else PATTERNED[label.name]
             for label in one.labels
         }
         match one:

@@ -1,0 +1,35 @@
+"""`metering api` as a process: answer, and on SIGTERM finish what was begun."""
+
+import structlog
+
+from metering.api.server import ApiServer
+from metering.process.shutdown import Shutdown
+from metering.settings import Settings
+from metering.telemetry import start_telemetry
+
+log = structlog.get_logger(__name__)
+
+
+async def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT, then answer what was asked; a second one ends the process at once.
+
+    Returns:
+        0, the exit code.
+
+    Raises:
+        UsageError: the address cannot be listened at (`settings_invalid`).
+    """
+    shutdown = Shutdown()
+    shutdown.listen()
+    telemetry = start_telemetry(settings)
+    try:
+        server = ApiServer(settings, telemetry)
+        await server.start()
+        host, port = server.address
+        log.info("api_listening", host=host, port=port)
+        await shutdown.requested.wait()
+        await server.stop()
+    finally:
+        telemetry.close()
+    log.info("stopped", code=None)
+    return 0

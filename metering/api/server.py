@@ -1,0 +1,79 @@
+"""Listens and answers, from `start` to `stop`."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+
+from metering.api.app import make_app
+from metering.api.database import Database
+from metering.api.limits import RateLimit
+from metering.api.services import Services
+from metering.errors import UsageError
+from metering.settings import Settings
+from metering.telemetry import Telemetry
+
+KEEP_ALIVE_S: Final = 75
+"""Longer than the minute of most load balancers: they should be the ones to close."""
+
+_BACKLOG: Final = 2048
+
+
+class ApiServer:
+    """One process's API; the database need not answer when it starts."""
+
+    def __init__(self, settings: Settings, telemetry: Telemetry) -> None:
+        self._settings = settings
+        self._services = Services(
+            settings=settings,
+            telemetry=telemetry,
+            database=Database(settings),
+            limit=RateLimit(settings.api_requests_per_s, settings.api_burst),
+        )
+        self._server = _Server(
+            uvicorn.Config(
+                make_app(self._services),
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=round(settings.drain_deadline_s),
+            )
+        )
+        self._serving: asyncio.Task[None] | None = None
+        self.address: tuple[str, int] = (settings.api_host, settings.api_port)
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            UsageError: the address is taken or not ours (`settings_invalid`).
+        """
+        host, port = self.address
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        except OSError as error:
+            raise UsageError("settings_invalid", f"The API's address cannot be used: {error}.") from error
+        self.address = listening.getsockname()[:2]
+        await self._services.database.open()
+        self._serving = asyncio.create_task(self._server.serve([listening]))
+
+    async def stop(self) -> None:
+        """Take no more requests, finish those that were begun, and let the database go."""
+        self._services.stopping.set()
+        self._server.should_exit = True
+        if self._serving is not None:
+            await self._serving
+        await self._services.database.close()
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the process: they are logged, and a second one ends it at once."""
+        yield

@@ -1,0 +1,28 @@
+"""What one API process has once, and its requests share."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from metering.api.database import Database
+from metering.api.limits import RateLimit
+from metering.settings import Settings
+from metering.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Made by `run`."""
+
+    settings: Settings
+    telemetry: Telemetry
+    database: Database
+    limit: RateLimit
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that serves this request."""
+    services: Services = request.app.state.services
+    return services
