@@ -1,11 +1,11 @@
 """Which records may be counted at all, before anyone asks whether they were counted already.
 
 The checks run in this order, and the first that refuses names the code: the store's refusal, the event
-contract, control records, the partition, the time. A live event is admitted iff
-`F(o) - W <= time <= F(o) + skew`; a repair record iff `F(o) - repair horizon <= time <= F(o) + skew`.
+contract, ticks, the partition, the time. A live event is admitted iff `F(o) - W <= time <= F(o) + skew`; a
+repair record iff `F(o) - repair horizon <= time <= F(o) + skew`. The time of a void is that of its event.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,6 @@ from aggregator.memory import I64
 from aggregator.reading import Reading
 from aggregator.state import TopicRules, live_since_hour
 from schemas.codes import Code
-from schemas.control import TICK_TYPE
 from schemas.repair import RepairOrigin
 from schemas.wire import Refusal
 
@@ -39,6 +38,7 @@ class Candidates:
     hours: I64  # of the event's time
     since_hours: I64  # the earliest hour remembered where the record stands
     repairs: Mapping[int, RepairOrigin]  # by place
+    void_places: Sequence[int]  # of voids, admitted or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,7 @@ def admit(
         hours=times_us[admitted] // HOUR_US,
         since_hours=live_since_hour(rules, frontiers[admitted]),
         repairs=repairs,
+        void_places=at_door.void_places,
     )
     return Admission(candidates, refused, at_door.ticks)
 
@@ -95,6 +96,7 @@ class _Door(NamedTuple):
     places: list[int]
     refused: list[Refused]
     repairs: dict[int, RepairOrigin]
+    void_places: list[int]
     ticks: int
 
 
@@ -102,15 +104,19 @@ def _at_door(reading: Reading, partition_of: Callable[[str], int], rejected: fro
     places: list[int] = []
     refused: list[Refused] = []
     repairs: dict[int, RepairOrigin] = {}
+    void_places: list[int] = []
     ticks = 0
     for place, event in enumerate(reading.events):
         if rejected and reading.records[place].offset in rejected:
             refused.append(Refused(place, Code.STORE_REJECTED, "the database refused a value of this event"))
         elif isinstance(event, Refusal):
             refused.append(Refused(place, event.code, event.detail))
-        elif event.type == TICK_TYPE:
-            ticks += 1
         else:
+            if event.control is not None:
+                if event.control == "tick":
+                    ticks += 1
+                    continue
+                void_places.append(place)
             if event.repair is not None:
                 repairs[place] = event.repair
             target = partition_of(event.subject)
@@ -120,7 +126,7 @@ def _at_door(reading: Reading, partition_of: Callable[[str], int], rejected: fro
                 refused.append(Refused(place, Code.REPAIR_REFUSED_TWICE, _belongs(event.subject, target)))
             else:
                 refused.append(Refused(place, Code.MISPLACED, _belongs(event.subject, target), target))
-    return _Door(places, refused, repairs, ticks)
+    return _Door(places, refused, repairs, void_places, ticks)
 
 
 def _belongs(subject: str, partition: int) -> str:

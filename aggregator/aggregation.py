@@ -6,11 +6,11 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from aggregator.batch import Increment
+from aggregator.batch import Increment, Point
 from aggregator.columns import Segments
 from aggregator.memory import I64
 
-Aggregation = Literal["sum", "count", "min", "max", "last", "unique"]
+Aggregation = Literal["sum", "count", "min", "max", "last", "unique", "gauge"]
 Number = int | Decimal
 Value = Number | str | None  # a number; a member for `unique`; None for `count`
 
@@ -79,6 +79,13 @@ def _unique(increments: list[Increment], points: Points, windows: Segments) -> N
         increment.members = {points.values[row] for row in rows}
 
 
+def _gauge(increments: list[Increment], points: Points, windows: Segments) -> None:
+    _last(increments, points, windows)
+    times_us, offsets = points.times_us.tolist(), points.offsets.tolist()
+    for increment, rows in zip(increments, windows, strict=True):
+        increment.points = [Point(times_us[row], offsets[row], points.values[row]) for row in rows]
+
+
 _AGGREGATE: Final[Mapping[Aggregation, Callable[[list[Increment], Points, Segments], None]]] = {
     "count": _count,
     "sum": _sum,
@@ -86,4 +93,5 @@ _AGGREGATE: Final[Mapping[Aggregation, Callable[[list[Increment], Points, Segmen
     "max": _max,
     "last": _last,
     "unique": _unique,
+    "gauge": _gauge,
 }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -58,18 +58,24 @@ class Outcomes(NamedTuple):
 
 
 class MeterTally(msgspec.Struct, gc=False):
-    """What one meter version made of a batch's accepted events; the three counts sum to `matched`."""
+    """What one meter version made of a batch's accepted events; the four counts sum to `matched`.
+
+    `adjustments` are those of late events alone. Each sum is of the values as they are stored, so that of
+    voids is mostly negative.
+    """
 
     increments: int = 0
     adjustments: int = 0
+    voids: int = 0
     errors: int = 0
     increment_sum: int | Decimal = 0
     adjustment_sum: int | Decimal = 0
+    void_sum: int | Decimal = 0
 
     @property
     def matched(self) -> int:
         """Accepted events that this meter version applied to."""
-        return self.increments + self.adjustments + self.errors
+        return self.increments + self.adjustments + self.voids + self.errors
 
 
 class WindowKey(NamedTuple):
@@ -81,11 +87,20 @@ class WindowKey(NamedTuple):
     window_start_us: int
 
 
+class Point(NamedTuple):
+    """What a gauge showed; of several at one time the last offset stands."""
+
+    time_us: int
+    offset: int
+    value: int | Decimal
+
+
 class Increment(msgspec.Struct, gc=False):
     """What a batch adds to one window.
 
     `value` is the sum, minimum, maximum or last value of the batch's events, by the meter's aggregation;
-    None for `count` and `unique`. `value_time_us` and `value_offset` order `last`: time, then offset.
+    None for `count` and `unique`. `value_time_us` and `value_offset` order `last` and `gauge`: time, then
+    offset. `points` are all of a `gauge`.
     """
 
     events: int
@@ -95,12 +110,15 @@ class Increment(msgspec.Struct, gc=False):
     value_time_us: int | None = None
     value_offset: int | None = None
     members: set[str] | None = None
+    points: list[Point] | None = None
 
 
 class Adjustment(NamedTuple):
-    """One event that came after its window was final for this meter.
+    """One event beside its window: `late`, it came after the grace; `void`, it was withdrawn.
 
-    `frontier_us` is F(offset): the log time by which versions are cut, however the log was cut into batches.
+    `value` is what a `sum` gains by it, so a void's has the other sign; of a void of a `gauge` it is that of
+    the point at `event_time_us` that no longer stands. `frontier_us` is F(offset): the log time by which
+    versions are cut, however the log was cut into batches.
     """
 
     offset: int
@@ -109,6 +127,12 @@ class Adjustment(NamedTuple):
     member: str | None
     event_time_us: int
     frontier_us: int
+    kind: Literal["late", "void"] = "late"
+
+    @property
+    def events(self) -> int:
+        """What the window's number of events gains by it."""
+        return 1 if self.kind == "late" else -1
 
 
 class Quarantined(NamedTuple):

@@ -6,7 +6,7 @@ a copy; same identity and another digest is a conflict. Since an admitted live e
 remembered, a copy is either found here or not admitted at all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -20,11 +20,13 @@ _DIGEST: Final = np.uint64(0xFFFFFF00)
 
 
 class Verdict(IntEnum):
-    """What dedupe says of a candidate."""
+    """What dedupe says of a candidate; the last two of a void alone."""
 
     ACCEPTED = 0
     DUPLICATE = 1
     CONFLICT = 2
+    UNMATCHED = 3
+    DIFFERS = 4
 
 
 class Queries(NamedTuple):
@@ -36,7 +38,7 @@ class Queries(NamedTuple):
     since_hours: I64
     is_repair: NDArray[np.bool_]
 
-    def rows(self, chosen: NDArray[np.intp]) -> "Queries":
+    def rows(self, chosen: NDArray[np.integer]) -> "Queries":
         """Some of them, in the order given."""
         return Queries(
             self.high[chosen],
@@ -47,7 +49,10 @@ class Queries(NamedTuple):
         )
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple):
+    """An id that was accepted in this batch."""
+
+    row: int
     low: int
     hour: int
 
@@ -103,6 +108,40 @@ def _find_archived(rows: Queries, row: int, archive: Mapping[int, ArchivedHour])
     return int(entries[0]) if is_found[0] else None
 
 
+def is_same(entry: int, low: int) -> bool:
+    """Whether two entries of one identity are of the same content."""
+    return (entry ^ low) & int(_DIGEST) == 0
+
+
+def identity_of(high: int, low: int) -> tuple[int, int]:
+    """What entries of one identity have in common."""
+    return high, low & int(IDENTITY_LOW)
+
+
+def stored(queries: Queries, memory: Memory, archive: Mapping[int, ArchivedHour]) -> list[list[int]]:
+    """The stored entries that each query may see of its identity."""
+    found, is_found = memory.find(queries.high, queries.low, queries.since_hours)
+    archived = {
+        row: entry
+        for row in np.flatnonzero(_before_memory(queries)).tolist()
+        if (entry := _find_archived(queries, row, archive)) is not None
+    }
+    return [_seen(row, found, is_found, archived) for row in range(len(queries.high))]
+
+
+def visible(known: Sequence[Known], queries: Queries, row: int) -> list[int]:
+    """Of the ids accepted in this batch before a row, the entries that it may see."""
+    return [
+        entry.low
+        for entry in known
+        if entry.row < row
+        and (
+            entry.hour >= queries.since_hours[row]
+            or (queries.is_repair[row] and entry.hour == queries.hours[row])
+        )
+    ]
+
+
 def _seen(row: int, found: U64, is_found: NDArray[np.bool_], archived: Mapping[int, int]) -> list[int]:
     entries = [int(found[row])] if is_found[row] else []
     if row in archived:
@@ -113,7 +152,7 @@ def _seen(row: int, found: U64, is_found: NDArray[np.bool_], archived: Mapping[i
 def _judge(low: int, seen: list[int]) -> Verdict:
     if not seen:
         return Verdict.ACCEPTED
-    if any((entry ^ low) & int(_DIGEST) == 0 for entry in seen):
+    if any(is_same(entry, low) for entry in seen):
         return Verdict.DUPLICATE
     return Verdict.CONFLICT
 
@@ -129,17 +168,11 @@ def _judge_repeats(
     repeated = np.zeros(len(rows.high), dtype=bool)
     repeated[1:] |= same_as_next
     repeated[:-1] |= same_as_next
-    accepted: dict[tuple[int, int], list[_Known]] = {}
+    accepted: dict[tuple[int, int], list[Known]] = {}
     for row in np.flatnonzero(repeated).tolist():  # in log order within one identity: the sort was stable
-        low, hour = int(rows.low[row]), int(rows.hours[row])
-        identity = int(rows.high[row]), low & int(IDENTITY_LOW)
-        known = accepted.setdefault(identity, [])
-        visible = [
-            entry.low
-            for entry in known
-            if entry.hour >= rows.since_hours[row] or (rows.is_repair[row] and entry.hour == hour)
-        ]
-        verdict = _judge(low, visible + _seen(row, found, is_found, archived))
+        low = int(rows.low[row])
+        known = accepted.setdefault(identity_of(int(rows.high[row]), low), [])
+        verdict = _judge(low, visible(known, rows, row) + _seen(row, found, is_found, archived))
         verdicts[row] = verdict
         if verdict is Verdict.ACCEPTED:
-            known.append(_Known(low, hour))
+            known.append(Known(row, low, int(rows.hours[row])))

@@ -9,18 +9,20 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregator.admission import Admission, Candidates, admit
+from aggregator.admission import Admission, Candidates, Refused, admit
 from aggregator.batch import Batch, LastRecord, Outcomes
 from aggregator.catalog import Catalog
 from aggregator.clock import frontiers_us
 from aggregator.columns import coded
 from aggregator.dedupe import Queries, Verdict, deduplicate, hours_to_load
-from aggregator.identity import Identifier, columns, record_hash
+from aggregator.identity import VOIDS, Identifier, columns, record_hash
 from aggregator.memory import I64, Run, packed, run_of
 from aggregator.reading import Reading
 from aggregator.refusals import quarantined
 from aggregator.state import ArchivedHour, Needs, PartitionState, TopicRules, live_since_hour
 from aggregator.windows import Accepted, Metered, Subjects, meter_events, tallies
+from aggregator.withdrawal import Voids, deduplicate_with_voids, withdraw
+from schemas.codes import Code
 from schemas.number import EXACT
 from schemas.partitioner import PARTITIONERS
 from schemas.wire import Event
@@ -62,13 +64,26 @@ def fold(
         frontiers = frontiers_us(reading, state)
         admission = admit(reading, frontiers, state.rules, _partition_of(state.rules), rejected)
         candidates = admission.candidates
-        queries = _queries(reading, candidates, _identifier(state.rules.identity_key))
+        identifier = _identifier(state.rules.identity_key)
+        is_void = _is_void(candidates)
+        queries = _queries(reading, candidates, is_void, identifier)
         missing_hours = hours_to_load(queries, state.archive)
         if missing_hours:
             return Needs(missing_hours, frozenset())
-        verdicts = deduplicate(queries, state.memory, state.archive)
-        accepted = _accepted(reading, candidates, verdicts == Verdict.ACCEPTED, frontiers)
-        metered = meter_events(accepted, catalog, state.groups)
+        if is_void is None:
+            verdicts = deduplicate(queries, state.memory, state.archive)
+            is_accepted = verdicts == Verdict.ACCEPTED
+            metered = meter_events(
+                _accepted(reading, candidates, is_accepted, frontiers), catalog, state.groups
+            )
+        else:
+            voids = _voids(reading, candidates, is_void, identifier)
+            verdicts = deduplicate_with_voids(queries, voids, state.memory, state.archive)
+            is_accepted = verdicts == Verdict.ACCEPTED
+            counted = _accepted(reading, candidates, is_accepted & ~is_void, frontiers)
+            metered = meter_events(counted, catalog, state.groups)
+            withdrawn = _accepted(reading, candidates, is_accepted & is_void, frontiers)
+            withdraw(withdrawn, catalog, state.groups, metered)
         if metered.groups_needed:
             return Needs(frozenset(), frozenset(metered.groups_needed))
         return _batch(reading, state, catalog, admission, queries, verdicts, metered, frontiers)
@@ -85,24 +100,54 @@ def _partition_of(rules: TopicRules) -> Callable[[str], int]:
     return lru_cache(_CACHED_SUBJECTS)(lambda subject: partition(subject.encode(), rules.partitions))
 
 
-def _queries(reading: Reading, candidates: Candidates, identifier: Identifier) -> Queries:
+def _is_void(candidates: Candidates) -> Flags | None:
+    """Which candidates withdraw an event; None in the common case that none does."""
+    if not candidates.void_places:
+        return None
+    is_void = np.isin(candidates.places, candidates.void_places)
+    return is_void if is_void.any() else None
+
+
+def _queries(
+    reading: Reading, candidates: Candidates, is_void: Flags | None, identifier: Identifier
+) -> Queries:
     events = _events(reading, candidates.places)
     is_repair = np.zeros(len(events), dtype=bool)
-    meter_versions: dict[int, int] = {}
+    domains: dict[int, int] = {}
     if candidates.repairs:
         for row, place in enumerate(candidates.places):
             repair = candidates.repairs.get(place)
             if repair is not None:
                 is_repair[row] = True
                 if repair.meter_version_id is not None:
-                    meter_versions[row] = repair.meter_version_id
+                    domains[row] = repair.meter_version_id
+    if is_void is not None:
+        domains |= {row: VOIDS + domains.get(row, 0) for row in np.flatnonzero(is_void).tolist()}
     high, low = columns(
-        identifier.identities(events, meter_versions),
+        identifier.identities(events, domains),
         identifier.digests(events),
         candidates.times_us,
         candidates.hours,
     )
     return Queries(high, low, candidates.hours, candidates.since_hours, is_repair)
+
+
+def _voids(reading: Reading, candidates: Candidates, is_void: Flags, identifier: Identifier) -> Voids:
+    """The voids among the candidates, with the identities of the events that they name."""
+    rows = np.flatnonzero(is_void)
+    events = _events(reading, [candidates.places[row] for row in rows.tolist()])
+    domains = {
+        row: event.repair.meter_version_id
+        for row, event in enumerate(events)
+        if event.repair is not None and event.repair.meter_version_id is not None
+    }
+    high, low = columns(
+        identifier.identities(events, domains),
+        identifier.digests(events),
+        candidates.times_us[rows],
+        candidates.hours[rows],
+    )
+    return Voids(rows, high, low)
 
 
 def _accepted(reading: Reading, candidates: Candidates, is_accepted: Flags, frontiers: I64) -> Accepted:
@@ -142,13 +187,14 @@ def _batch(
 ) -> Batch:
     is_accepted = verdicts == Verdict.ACCEPTED
     conflicts = np.flatnonzero(verdicts == Verdict.CONFLICT)
+    refused = admission.refused + _refused_voids(admission.candidates, verdicts)
     ids = _ids_by_hour(queries, is_accepted)
     after = _state_after(reading, state, admission.candidates.times_us[is_accepted], ids, metered, frontiers)
     outcomes = Outcomes(
         accepted=int(is_accepted.sum()),
         duplicate=int((verdicts == Verdict.DUPLICATE).sum()),
         conflict=len(conflicts),
-        quarantined=len(admission.refused),
+        quarantined=len(refused),
         tick=admission.ticks,
         gap=reading.next_offset - reading.first_offset - len(reading.records),
     )
@@ -169,12 +215,23 @@ def _batch(
         adjustments=metered.adjustments,
         quarantined=quarantined(
             reading,
-            admission.refused,
+            refused,
             [admission.candidates.places[row] for row in conflicts.tolist()],
             metered.errors,
         ),
         next_state=after,
     )
+
+
+def _refused_voids(candidates: Candidates, verdicts: NDArray[np.int8]) -> list[Refused]:
+    if not candidates.void_places:
+        return []
+    unmatched = (Code.VOID_UNMATCHED, "no event of this source and id is counted here")
+    differs = (Code.VOID_DIFFERS, "an event of this source and id is counted, but with other content")
+    return [
+        Refused(candidates.places[row], *(unmatched if verdicts[row] == Verdict.UNMATCHED else differs))
+        for row in np.flatnonzero(verdicts >= Verdict.UNMATCHED).tolist()
+    ]
 
 
 def _ids_by_hour(queries: Queries, is_accepted: Flags) -> NewIds:

@@ -16,6 +16,9 @@ from aggregator.batch import LogRecord
 from aggregator.memory import I64, U64
 from schemas.wire import Event
 
+VOIDS: Final = 1 << 31
+"""The domain of voids, whose identities are derived from their events'; no meter version is so high."""
+
 _MOST_REMEMBERED: Final = 65_536
 _2_TO_8: Final = np.uint64(1 << 8)
 _2_TO_32: Final = np.uint64(1 << 32)
@@ -34,20 +37,21 @@ class Identifier:
         self._prefixes = _Remembered(lambda source: self._prefix(source, 0))
         self._type_seeds = _Remembered(_type_seeds)
 
-    def identities(self, events: Sequence[Event], meter_versions: Mapping[int, int]) -> list[bytes]:
+    def identities(self, events: Sequence[Event], domains: Mapping[int, int]) -> list[bytes]:
         """12 bytes per event for its (source, id).
 
         Args:
             events: in any order.
-            meter_versions: rows that repair an event for one meter version alone: those are other identities,
-                for the event itself was accepted when that meter refused it.
+            domains: rows that stand for something else than their event, so that they have another identity:
+                the meter version that an event is repaired for alone (the event itself was accepted when that
+                meter refused it), with `VOIDS` added if the row withdraws that.
         """
         prefixes = self._prefixes
         identities = [
             blake2b(prefixes[event.source] + event.id.encode(), digest_size=12).digest() for event in events
         ]
-        for row, meter_version_id in meter_versions.items():
-            prefix = self._prefix(events[row].source, meter_version_id)
+        for row, domain in domains.items():
+            prefix = self._prefix(events[row].source, domain)
             identities[row] = blake2b(prefix + events[row].id.encode(), digest_size=12).digest()
         return identities
 
@@ -56,9 +60,9 @@ class Identifier:
         seeds = self._type_seeds
         return [crc32(event.data, seeds[event.type][event.subject]) for event in events]
 
-    def _prefix(self, source: str, meter_version_id: int) -> bytes:
+    def _prefix(self, source: str, domain: int) -> bytes:
         encoded = source.encode()
-        return self._key + meter_version_id.to_bytes(4, "big") + len(encoded).to_bytes(4, "big") + encoded
+        return self._key + domain.to_bytes(4, "big") + len(encoded).to_bytes(4, "big") + encoded
 
 
 class _Remembered(dict[str, V]):

@@ -7,7 +7,8 @@ from aggregator.batch import Quarantined
 from aggregator.reading import Reading
 from aggregator.windows import MeterError
 from schemas.codes import Code
-from schemas.wire import Event
+from schemas.control import VOID_TYPE
+from schemas.wire import Event, Void
 
 
 def quarantined(
@@ -52,6 +53,10 @@ def _kept(
 ) -> Quarantined:
     record, event = reading.records[place], reading.events[place]
     repair = event.repair if isinstance(event, Event) else None
+    source, id_, event_type, time_us = event.source, event.id, event.type, event.time_us
+    if isinstance(event, Event) and isinstance(event.control, Void):
+        id_, source, time_us = event.control
+        event_type = VOID_TYPE
     return Quarantined(
         offset=record.offset,
         code=code,
@@ -63,10 +68,10 @@ def _kept(
         key=record.key,
         value=record.value,
         headers=record.headers,
-        source=event.source,
-        id=event.id,
-        type=event.type,
+        source=source,
+        id=id_,
+        type=event_type,
         subject=event.subject,
-        time_us=event.time_us,
+        time_us=time_us,
         origin=repair.encode().decode() if repair is not None else None,
     )

@@ -80,7 +80,7 @@ def meter_events(accepted: Accepted, catalog: Catalog, known_groups: GroupSets) 
     metered = Metered()
     is_matched = np.zeros(len(accepted.events), dtype=bool)
     is_late = np.zeros(len(accepted.events), dtype=bool)
-    for meter, rows in _rows_by_meter(accepted, catalog):
+    for meter, rows in rows_by_meter(accepted, catalog):
         is_matched[rows] = True
         late_rows = _add(meter, accepted.rows(rows), metered, known_groups)
         is_late[rows[late_rows]] = True
@@ -102,15 +102,20 @@ def tallies(metered: Metered, catalog: Catalog) -> dict[int, MeterTally]:
             tally.increment_sum += increment.value or 0
     for adjustment in metered.adjustments:
         tally = by_version[adjustment.key.meter_version_id]
-        tally.adjustments += 1
-        if catalog.versions[adjustment.key.meter_version_id].aggregation == "sum":
-            tally.adjustment_sum += adjustment.value or 0
+        is_summed = catalog.versions[adjustment.key.meter_version_id].aggregation == "sum"
+        value = (adjustment.value or 0) if is_summed else 0
+        if adjustment.kind == "void":
+            tally.voids += 1
+            tally.void_sum += value
+        else:
+            tally.adjustments += 1
+            tally.adjustment_sum += value
     for error in metered.errors:
         by_version[error.meter_version_id].errors += 1
     return dict(by_version)
 
 
-def _rows_by_meter(accepted: Accepted, catalog: Catalog) -> Iterator[tuple[Meter, I64]]:
+def rows_by_meter(accepted: Accepted, catalog: Catalog) -> Iterator[tuple[Meter, I64]]:
     """Each meter with the rows of the events that it counts."""
     by_version: dict[int, list[I64]] = defaultdict(list)
     for event_type, rows in _rows_by_type(accepted):
@@ -148,7 +153,7 @@ def _add(meter: Meter, accepted: Accepted, metered: Metered, known_groups: Group
     late_rows = np.flatnonzero(is_read & is_late)
     for row in late_rows.tolist():
         subject = accepted.subjects.names[accepted.subjects.codes[row]]
-        key = _limited(meter, subject, groups[row], int(starts_us[row]), metered, known_groups)
+        key = window_of(meter, subject, groups[row], int(starts_us[row]), metered, known_groups)
         value = values[row]
         number, member = (None, value) if isinstance(value, str) else (value, None)
         metered.adjustments.append(
@@ -187,7 +192,7 @@ def _add_on_time(
     windows = segments(codes)
     first_rows = windows.first_rows
     keys = [
-        _limited(
+        window_of(
             meter, accepted.subjects.names[subject], distinct_groups[group], start_us, metered, known_groups
         )
         for subject, group, start_us in zip(
@@ -209,15 +214,20 @@ def _add_on_time(
     )
 
 
-def _limited(
+def window_of(
     meter: Meter,
     subject: str,
     groups: GroupValues,
     start_us: int,
     metered: Metered,
     known_groups: GroupSets,
+    *,
+    adds: bool = True,
 ) -> WindowKey:
-    """The window's row, or the `other` row once the subject has used up the limit in this window."""
+    """The window's row, or the `other` row once the subject has used up the limit in this window.
+
+    With `adds` the groups are in the window's set from here on, if the set has room for them.
+    """
     if not groups:
         return WindowKey(meter.meter_version_id, subject, groups, start_us)
     key = GroupKey(meter.meter_version_id, subject, start_us)
@@ -230,5 +240,6 @@ def _limited(
     if groups not in seen:
         if len(seen) >= meter.cardinality_limit:
             return WindowKey(meter.meter_version_id, subject, OTHER, start_us)
-        metered.groups_added[key] = seen | {groups}
+        if adds:
+            metered.groups_added[key] = seen | {groups}
     return WindowKey(meter.meter_version_id, subject, groups, start_us)

@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from schemas.binding import ATTRIBUTE_PREFIX, BINARY_MEDIA_TYPE, CONTENT_TYPE, STRUCTURED_MEDIA_TYPE
-from schemas.control import TICK_TYPE
+from schemas.control import TICK_TYPE, VOID_TYPE
 from schemas.repair import REPAIR_HEADER, REPAIR_HEADER_PATTERN
 from schemas.topic import TopicContract
 
 BINDING_VERSION: Final = "0.5.0"
+
+_PUBLISHED: Final = ("structured", "binary", "void")
+"""The messages that products publish."""
 
 Json = dict[str, Any]
 
@@ -46,9 +49,7 @@ def _channel(contract: TopicContract) -> Json:
     configs = contract.configs()
     channel: Json = {
         "address": contract.name,
-        "messages": {
-            name: {"$ref": f"#/components/messages/{name}"} for name in ("structured", "binary", "tick")
-        },
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in (*_PUBLISHED, "tick")},
         "bindings": {
             "kafka": {
                 "topic": contract.name,
@@ -74,8 +75,8 @@ def _operations(contract: TopicContract) -> Json:
         f"count-{contract.name}": {
             "action": "receive",
             "channel": {"$ref": channel},
-            "summary": "Count usage events, published by products.",
-            "messages": [{"$ref": f"{channel}/messages/{name}"} for name in ("structured", "binary")],
+            "summary": "Count usage events, published by products, and withdraw those that they void.",
+            "messages": [{"$ref": f"{channel}/messages/{name}"} for name in _PUBLISHED],
         },
         f"tick-{contract.name}": {
             "action": "send",
@@ -87,7 +88,7 @@ def _operations(contract: TopicContract) -> Json:
             "action": "send",
             "channel": {"$ref": channel},
             "summary": f"Bring back a refused record, with the header `{REPAIR_HEADER}`.",
-            "messages": [{"$ref": f"{channel}/messages/{name}"} for name in ("structured", "binary")],
+            "messages": [{"$ref": f"{channel}/messages/{name}"} for name in _PUBLISHED],
         },
     }
 
@@ -130,11 +131,26 @@ def _messages(event_schema: Json) -> Json:
             "name": "Tick",
             "title": "Tick, written by the pipeline alone",
             "contentType": STRUCTURED_MEDIA_TYPE,
-            "payload": {
-                "allOf": [
-                    {"$ref": "usage-event.schema.json"},
-                    {"type": "object", "properties": {"type": {"const": TICK_TYPE}}},
-                ]
-            },
+            "payload": _of_type(TICK_TYPE),
         },
+        "void": {
+            "name": "Void",
+            "title": "Void, withdraws an event; in binary mode too",
+            "contentType": STRUCTURED_MEDIA_TYPE,
+            "headers": {
+                "type": "object",
+                "properties": {CONTENT_TYPE: {"type": "string", "const": STRUCTURED_MEDIA_TYPE}, **repair},
+            },
+            "payload": _of_type(VOID_TYPE),
+            "bindings": bindings,
+        },
+    }
+
+
+def _of_type(name: str) -> Json:
+    return {
+        "allOf": [
+            {"$ref": "usage-event.schema.json"},
+            {"type": "object", "properties": {"type": {"const": name}}},
+        ]
     }

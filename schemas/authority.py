@@ -77,12 +77,21 @@ def judge(value: bytes | None, headers: Headers) -> UsageEvent:
     try:
         _read(value, headers, document)
         # CloudEvents' JSON format: an attribute that is null is an attribute that is not there.
-        return UsageEvent.model_validate({name: item for name, item in document.items() if item is not None})
+        event = UsageEvent.model_validate({name: item for name, item in document.items() if item is not None})
     except ValidationError as invalid:
-        code, detail = _explain(invalid.errors(include_url=False, include_input=False)[0])
-        raise EventRefused(code, detail, document) from None
+        raise EventRefused(*_first_explained(invalid), document) from None
     except Refused as refused:
         raise EventRefused(refused.code, refused.detail, document) from None
+    try:
+        event.withdrawn()
+    except ValidationError as invalid:
+        code, detail = _first_explained(invalid)
+        raise EventRefused(code, f"data.{detail}", document) from None
+    return event
+
+
+def _first_explained(invalid: ValidationError) -> tuple[Code, str]:
+    return _explain(invalid.errors(include_url=False, include_input=False)[0])
 
 
 def _read(value: bytes | None, headers: Headers, document: dict[str, object]) -> None:

@@ -11,7 +11,7 @@ from schemas.names import MAX_GROUPS, DataPath, FilterValue, GroupName, Name, so
 from schemas.plan import PLAN_KEYS, Plan
 from schemas.subscription import Subscription, Threshold
 
-Aggregation: TypeAlias = Literal["sum", "count", "min", "max", "last", "unique"]
+Aggregation: TypeAlias = Literal["sum", "count", "min", "max", "last", "unique", "gauge"]
 Window: TypeAlias = Literal["1m", "5m", "15m", "1h", "1d"]
 
 DEFAULT_CARDINALITY_LIMIT: Final = 1000

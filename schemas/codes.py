@@ -23,6 +23,7 @@ class MeterOutcome(StrEnum):
 
     INCREMENT = "increment"
     ADJUSTMENT = "adjustment"
+    VOID = "void"
     METER_ERROR = "meter_error"
 
 
@@ -66,6 +67,8 @@ class Code(StrEnum):
     STORE_REJECTED = "store_rejected"
     REPAIR_REFUSED_TWICE = "repair_refused_twice"
     TOO_OLD_TO_REPAIR = "too_old_to_repair"
+    VOID_UNMATCHED = "void_unmatched"
+    VOID_DIFFERS = "void_differs"
 
     # One meter cannot read an accepted event.
     VALUE_MISSING = "value_missing"
@@ -76,6 +79,7 @@ class Code(StrEnum):
     MEMBER_MISSING = "member_missing"
     MEMBER_NOT_SCALAR = "member_not_scalar"
     MEMBER_TOO_LONG = "member_too_long"
+    VOID_NOT_SUBTRACTABLE = "void_not_subtractable"
 
     # A partition stops: going on could count wrongly.
     PARTITION_COUNT_CHANGED = "partition_count_changed"
@@ -110,10 +114,10 @@ def _codes(first: Code, last: Code) -> tuple[Code, ...]:
 EVENT_CODES: Final = _codes(Code.NO_VALUE, Code.BAD_REPAIR_HEADER)
 """Codes of an event that is not valid in itself."""
 
-DECISION_CODES: Final = _codes(Code.MISPLACED, Code.TOO_OLD_TO_REPAIR)
+DECISION_CODES: Final = _codes(Code.MISPLACED, Code.VOID_DIFFERS)
 """Codes of a valid event that is not counted."""
 
-METER_CODES: Final = _codes(Code.VALUE_MISSING, Code.MEMBER_TOO_LONG)
+METER_CODES: Final = _codes(Code.VALUE_MISSING, Code.VOID_NOT_SUBTRACTABLE)
 """Codes of an accepted event that one meter cannot read."""
 
 STOP_CODES: Final = _codes(Code.PARTITION_COUNT_CHANGED, Code.TOPIC_MISMATCH)
@@ -172,6 +176,10 @@ SENTENCES: Final[Mapping[Code, str]] = MappingProxyType(
         "its source and publish it as a new event.",
         Code.TOO_OLD_TO_REPAIR: "The event is older than the repair horizon: settle it outside, for example"
         " with a credit.",
+        Code.VOID_UNMATCHED: "No event with the source and id that this void names is counted in its "
+        "partition: publish the void after its event, under its event's subject, once the event is counted.",
+        Code.VOID_DIFFERS: "The event of this source and id that is counted is not the one that this void "
+        "repeats: void it with the type, time and bytes of data that were published.",
         Code.VALUE_MISSING: "The meter's value path leads to nothing in this event: send the field, or "
         "narrow the meter's filter.",
         Code.VALUE_NOT_NUMBER: "The meter's value is neither a number nor text of a number: send digits as "
@@ -187,6 +195,8 @@ SENTENCES: Final[Mapping[Code, str]] = MappingProxyType(
         "or a boolean.",
         Code.MEMBER_TOO_LONG: "The unique meter's value is longer than 256 characters: count something "
         "shorter.",
+        Code.VOID_NOT_SUBTRACTABLE: "The meter keeps no value from which an event could be taken back "
+        "(`min`, `max`, `last`, `unique`): settle it outside, for example with a credit.",
         Code.PARTITION_COUNT_CHANGED: "The topic has another number of partitions than when it was applied:"
         " subjects would move; hand over to a new topic and schema.",
         Code.OFFSET_OUT_OF_RANGE: "The next offset is no longer in the log: usage was deleted before it was"

@@ -1,4 +1,4 @@
-"""Control events: what the pipeline itself writes to a usage topic."""
+"""Control events: ticks, which the pipeline itself writes to a usage topic, and voids, which products may."""
 
 import json
 from typing import TYPE_CHECKING, Final
@@ -9,10 +9,14 @@ if TYPE_CHECKING:
     from schemas.wire import Event
 
 RESERVED_PREFIX: Final = "metering.control."
-"""No product may use a type that begins so."""
+"""No usage event has a type that begins so."""
 
 TICK_TYPE: Final = RESERVED_PREFIX + "tick"
 """A tick moves the frontier of a partition that nobody writes to; it counts nothing."""
+
+
+VOID_TYPE: Final = RESERVED_PREFIX + "void"
+"""A void withdraws one usage event that was published by mistake."""
 
 
 def tick(source: str, id: str, time_us: int, subject: str) -> bytes:  # noqa: A002 - CloudEvents' own name

@@ -14,7 +14,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.asyncapi import asyncapi_document
 from schemas.catalog import CatalogDocument
-from schemas.event import UsageEvent
+from schemas.control import VOID_TYPE
+from schemas.event import UsageEvent, Withdrawn
 from schemas.topic import TopicContract, load_topic
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -36,9 +37,14 @@ class _Untitled(GenerateJsonSchema):
 def documents() -> dict[str, str]:
     """The text of every generated document, by file name."""
     topics = [load_topic(path.read_text(), path.name) for path in sorted(_FOLDER.glob("topics/*.yaml"))]
-    event_schema = json_schema(UsageEvent)
+    withdrawn_schema = json_schema(Withdrawn)
+    event_schema = json_schema(UsageEvent) | {
+        "if": {"properties": {"type": {"const": VOID_TYPE}}, "required": ["type"]},
+        "then": {"properties": {"data": {"$ref": "withdrawn-event.schema.json"}}},
+    }
     return {
         "usage-event.schema.json": _json(event_schema),
+        "withdrawn-event.schema.json": _json(withdrawn_schema),
         "catalog.schema.json": _json(json_schema(CatalogDocument)),
         "topic.schema.json": _json(json_schema(TopicContract)),
         "asyncapi.yaml": _yaml(asyncapi_document(topics, event_schema, CONTRACTS_VERSION)),

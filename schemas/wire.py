@@ -12,13 +12,14 @@ from msgspec import Meta
 from schemas.authority import EventRefused, judge, readable_attributes
 from schemas.binding import BINARY_MEDIA_TYPE, ContentMode, Headers, content_mode, is_plainly_structured
 from schemas.codes import Code, Refused
-from schemas.control import RESERVED_PREFIX
+from schemas.control import RESERVED_PREFIX, TICK_TYPE, VOID_TYPE
 from schemas.event import (
     MAX_ID_CHARACTERS,
     MAX_SOURCE_CHARACTERS,
     MAX_SUBJECT_CHARACTERS,
     MAX_TYPE_CHARACTERS,
     MAX_VALUE_BYTES,
+    UsageEvent,
 )
 from schemas.instant import quick_time_us
 from schemas.json_text import MAX_NESTING, SURELY_SHALLOW
@@ -38,12 +39,21 @@ class _Uncommon(Exception):  # noqa: N818 - nothing is wrong; the authority will
     """The shortcut does not know such records."""
 
 
+class Void(NamedTuple):
+    """What a void says of itself; the rest of it is the event that it withdraws."""
+
+    id: str
+    source: str
+    time_us: int
+
+
 class Event(msgspec.Struct, gc=False):
-    """One valid usage event.
+    """One valid event.
 
     `values` is its data: texts, booleans, nulls, numbers as int or Decimal of the literal's digits, and
     dicts and lists of these. `data` is the data's JSON as it was sent (a buffer), for the digest. `repair` is
-    set on a repair record: where the event was refused first.
+    set on a repair record: where the event was refused first. `control` is set on a control event; of a void
+    all else is that of the event which it withdraws.
     """
 
     id: str
@@ -54,6 +64,7 @@ class Event(msgspec.Struct, gc=False):
     values: dict[str, Any]
     data: msgspec.Raw
     repair: RepairOrigin | None = None
+    control: Literal["tick"] | Void | None = None
 
 
 class Refusal(NamedTuple):
@@ -86,8 +97,13 @@ class _Data(msgspec.Struct, gc=False):
     data: msgspec.Raw
 
 
+class _VoidEnvelope(msgspec.Struct, gc=False):
+    data: _Data
+
+
 _read_envelope: Final = msgspec.json.Decoder(_Envelope).decode
 _read_data: Final = msgspec.json.Decoder(_Data).decode
+_read_void: Final = msgspec.json.Decoder(_VoidEnvelope).decode
 
 
 def decode(value: bytes | None, headers: Headers) -> Event | Refusal:
@@ -139,15 +155,32 @@ def _judged(value: bytes | None, headers: Headers) -> Event | Refusal:
         repair = repair_origin(headers)
     except EventRefused as refused:
         return Refusal(refused.code, refused.detail, **readable_attributes(refused.attributes))
-    data = _data_as_sent(value or b"", content_mode(headers))
-    return Event(usage.id, usage.source, usage.type, usage.subject, usage.time_us, usage.data, data, repair)
+    withdrawn = usage.withdrawn()
+    event = usage if withdrawn is None else withdrawn
+    return Event(
+        event.id,
+        event.source,
+        event.type,
+        usage.subject,
+        event.time_us,
+        event.data,
+        _data_as_sent(value or b"", content_mode(headers), is_void=withdrawn is not None),
+        repair,
+        _control(usage),
+    )
 
 
-def _data_as_sent(value: bytes, mode: ContentMode) -> msgspec.Raw:
-    """The bytes of the data, the same as the shortcut would take."""
-    if mode.attributes is not None:
-        return msgspec.Raw(value.strip(_JSON_SPACE))
+def _control(usage: UsageEvent) -> Literal["tick"] | Void | None:
+    if usage.type == TICK_TYPE:
+        return "tick"
+    return Void(usage.id, usage.source, usage.time_us) if usage.type == VOID_TYPE else None
+
+
+def _data_as_sent(value: bytes, mode: ContentMode, *, is_void: bool) -> msgspec.Raw:
+    """The bytes of the data, the same as the shortcut would take; of a void those of its event."""
     try:
-        return _read_data(value).data
+        if mode.attributes is not None:
+            return _read_data(value).data if is_void else msgspec.Raw(value.strip(_JSON_SPACE))
+        return _read_void(value).data.data if is_void else _read_data(value).data
     except msgspec.DecodeError:  # half a surrogate pair in an attribute that nobody reads
         return msgspec.Raw(value)

@@ -74,9 +74,11 @@ async def write_ledgers(
                 tally.matched,
                 tally.increments,
                 tally.adjustments,
+                tally.voids,
                 tally.errors,
                 str(tally.increment_sum),
                 str(tally.adjustment_sum),
+                str(tally.void_sum),
             )
             for batch in batches
             for meter_version_id, tally in sorted(batch.meters.items())

@@ -15,6 +15,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "dedupe_chunk": "D",
     "usage_window": "M",
     "window_member": "M",
+    "window_point": "M",
 }
 
 
@@ -36,6 +37,7 @@ def _instants(batches: Sequence[Batch]) -> dict[str, set[int]]:
         "dedupe_chunk": {hour * HOUR_US for batch in batches for hour in batch.ids},
         "usage_window": {key.window_start_us for key, _ in increments},
         "window_member": {key.window_start_us for key, row in increments if row.members},
+        "window_point": {key.window_start_us for key, row in increments if row.points},
     }
 
 

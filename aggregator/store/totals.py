@@ -16,9 +16,10 @@ class Total(NamedTuple):
 
     `value` holds everything, `on_time_value` only what came before its window was final (None: nothing did).
     By aggregation it is the sum, the number of events, the least, the greatest or the last value, or the
-    number of different members; an average is the value of a `sum` divided by `events`. `groups` is by name,
-    None where an event has no such value or a version of the meter no such group; all are None for `other`,
-    which holds what a cardinality limit turned away.
+    number of different members; an average is the value of a `sum` divided by `events`. Of a gauge whose
+    points were all withdrawn it is None. `groups` is by name, None where an event has no such value or a
+    version of the meter no such group; all are None for `other`, which holds what a cardinality limit turned
+    away. `adjustment_events` are late events less withdrawn ones, so the rest of `events` came on time.
     """
 
     aggregation: str
@@ -27,7 +28,7 @@ class Total(NamedTuple):
     is_other: bool
     start_us: int  # of the first window in it
     end_us: int  # of the last
-    value: Decimal
+    value: Decimal | None
     on_time_value: Decimal | None
     events: int
     adjustment_events: int

@@ -1,4 +1,4 @@
-"""What a flush adds to windows, their members and the adjustments."""
+"""What a flush adds to windows, their members and points, and the adjustments."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,10 @@ from aggregator.store.sent import Sent
 from aggregator.store.series import series_ids
 
 _MERGE: Final[Mapping[str, str]] = {"sum": "sum", "count": "sum", "unique": "sum", "min": "min", "max": "max"}
-"""How the values of a window merge, by the meter's aggregation; `last` has a statement of its own."""
+"""How the values of a window merge, by the meter's aggregation."""
+
+_REPLACED: Final = frozenset(("last", "gauge"))
+"""Aggregations whose windows hold their newest value."""
 
 Increments = Iterable[tuple[int, Batch, WindowKey, Increment]]  # with their series' ids
 Adjustments = Iterable[tuple[int, Batch, Adjustment]]
@@ -32,6 +35,7 @@ async def write(
     numbered = [(series_id, *increment) for series_id, increment in zip(ids, increments, strict=False)]
     await _write_windows(sent, numbered, kinds)
     await _write_members(sent, numbered)
+    await _write_points(sent, numbered)
     late_ids = ids[len(increments) :]
     await _write_adjustments(
         sent, [(series_id, *late) for series_id, late in zip(late_ids, adjustments, strict=True)]
@@ -53,7 +57,7 @@ async def _write_windows(sent: Sent, increments: Increments, kinds: Mapping[int,
             _text(increment.value),
         )
         kind = kinds[key.meter_version_id]
-        if kind == "last":
+        if kind in _REPLACED:
             replaced.append((*row, increment.value_time_us, increment.value_offset))
         else:
             merged[_MERGE[kind]].append(row)
@@ -73,6 +77,16 @@ async def _write_members(sent: Sent, increments: Increments) -> None:
     await sent.insert("insert_members", sorted(rows))
 
 
+async def _write_points(sent: Sent, increments: Increments) -> None:
+    rows = [
+        (series_id, key.window_start_us, batch.partition, point.time_us, point.offset, _text(point.value))
+        for series_id, batch, key, increment in increments
+        if increment.points
+        for point in increment.points
+    ]
+    await sent.insert("insert_points", sorted(rows))
+
+
 async def _write_adjustments(sent: Sent, adjustments: Adjustments) -> None:
     rows = [
         (
@@ -81,6 +95,8 @@ async def _write_adjustments(sent: Sent, adjustments: Adjustments) -> None:
             adjustment.key.meter_version_id,
             series_id,
             adjustment.key.window_start_us,
+            adjustment.kind,
+            adjustment.events,
             _text(adjustment.value),
             adjustment.member,
             adjustment.event_time_us,

@@ -127,7 +127,7 @@ def _line(found: _Found) -> dict[str, Any]:
         "group": dict(total.groups),
         "start": time_text(total.start_us),
         "end": time_text(total.end_us),
-        "value": plain_text(total.value),
+        "value": None if total.value is None else plain_text(total.value),
         "events": total.events,
         "status": found.status,
     }

@@ -70,7 +70,7 @@ OUTCOME: Final = Label("outcome", "what became of the record", Outcomes._fields)
 METER_OUTCOME: Final = Label(
     "outcome",
     "what a meter made of an accepted event; `unmetered`: no meter matched it",
-    ("increment", "adjustment", "error", "unmetered"),
+    ("increment", "adjustment", "void", "error", "unmetered"),
 )
 FLUSH_RESULT: Final = Label(
     "result",

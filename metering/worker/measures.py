@@ -60,6 +60,7 @@ class Measures:
         tallies = batch.meters.values()
         instruments.add(catalogue.METER_EVENTS, sum(t.increments for t in tallies), outcome="increment")
         instruments.add(catalogue.METER_EVENTS, sum(t.adjustments for t in tallies), outcome="adjustment")
+        instruments.add(catalogue.METER_EVENTS, sum(t.voids for t in tallies), outcome="void")
         instruments.add(catalogue.METER_EVENTS, sum(t.errors for t in tallies), outcome="error")
         instruments.add(catalogue.METER_EVENTS, batch.unmetered, outcome="unmetered")
         instruments.add(catalogue.LATE_BY_PIPELINE, batch.late_by_pipeline)

@@ -41,6 +41,8 @@ meters:
   - {name: most, event_type: call, aggregation: max, value: n, window: 5m, grace: 1h}
   - {name: newest, event_type: call, aggregation: last, value: n, window: 1h, grace: 1h}
   - {name: models, event_type: call, aggregation: unique, value: model, window: 1h, grace: 1h}
+  - {name: level, event_type: call, aggregation: gauge, value: n, group_by: [model], window: 15m, grace: 30m,
+     cardinality_limit: 3}
   - {name: large, event_type: call, aggregation: count, filter: {model: [large]}, group_by: [region],
      window: 1m, grace: 2h}
 """
@@ -52,6 +54,7 @@ METERS = [
     SpokenMeter("most", "call", "max", "n", (), 5 * MINUTE_US, HOUR_US),
     SpokenMeter("newest", "call", "last", "n", (), HOUR_US, HOUR_US),
     SpokenMeter("models", "call", "unique", "model", (), HOUR_US, HOUR_US),
+    SpokenMeter("level", "call", "gauge", "n", ("model",), 15 * MINUTE_US, 30 * MINUTE_US, 3),
     SpokenMeter(
         "large", "call", "count", None, ("region",), MINUTE_US, 2 * HOUR_US, where={"model": "large"}
     ),
@@ -113,6 +116,27 @@ def structured(event: SpokenEvent) -> bytes:
     ).encode()
 
 
+def void(event: SpokenEvent, number: int) -> bytes:
+    """The void of an event, from a source and at a time of its own."""
+    return json.dumps(
+        {
+            "specversion": "1.0",
+            "id": str(number),
+            "source": "/corrections",
+            "type": "metering.control.void",
+            "subject": event.subject,
+            "time": rfc3339(START_US),
+            "data": {
+                "source": event.source,
+                "id": event.id,
+                "type": event.type,
+                "time": rfc3339(event.time_us),
+                "data": dict(event.data),
+            },
+        }
+    ).encode()
+
+
 def record_of(logged: LoggedEvent) -> KafkaRecord:
     headers = []
     if logged.is_repair:
@@ -120,6 +144,8 @@ def record_of(logged: LoggedEvent) -> KafkaRecord:
         headers.append((REPAIR_HEADER, RepairOrigin(1, 5, Code.MISPLACED, meter).encode()))
     if logged.is_tick:
         value = tick("/test", str(logged.offset), logged.timestamp_us, "partition")
+    elif logged.is_void and logged.event is not None:
+        value = void(logged.event, logged.offset)
     else:
         value = b"{" if logged.event is None else structured(logged.event)
     return KafkaRecord(logged.offset, logged.timestamp_us // 1000, value, headers=headers)
@@ -176,17 +202,25 @@ def _mixed_logs(draw: st.DrawFn, max_size: int) -> list[LoggedEvent]:
     log = _Log(draw, [0, 0, 1_000_000, 20 * MINUTE_US, HOUR_US, 7 * HOUR_US])
     for _ in range(draw(st.integers(0, max_size))):
         log.advance()
-        kind = draw(st.sampled_from(["event"] * 8 + ["copy"] * 4 + ["repair"] * 2 + ["tick", "noise"]))
+        kind = draw(
+            st.sampled_from(
+                ["event"] * 8 + ["copy"] * 4 + ["void"] * 4 + ["repair"] * 2 + ["tick", "noise", "false void"]
+            )
+        )
         spoken = [logged.event for logged in log.events if logged.event is not None]
         if kind in {"tick", "noise"}:
             log.append(None, is_tick=kind == "tick")
         elif kind == "event" or not spoken:
             log.append(draw(_events(log.frontier_us)))
-        elif kind == "copy":
-            log.append(draw(st.sampled_from(spoken)))
+        elif kind == "false void":
+            log.append(draw(_events(log.frontier_us)), is_void=True)
+        elif kind in {"copy", "void"}:
+            log.append(draw(st.sampled_from(spoken)), is_void=kind == "void")
         else:
             meter = draw(st.sampled_from([None, None, "tokens"]))
-            log.append(draw(st.sampled_from(spoken)), is_repair=True, repaired_meter=meter)
+            is_void = draw(st.sampled_from([False, False, True]))
+            event = draw(st.sampled_from(spoken))
+            log.append(event, is_repair=True, repaired_meter=meter, is_void=is_void)
     return log.events
 
 
@@ -207,13 +241,14 @@ def _pooled_logs(draw: st.DrawFn, max_size: int) -> list[LoggedEvent]:
     log = _Log(draw, [0, 0, 30 * MINUTE_US, HOUR_US, 3 * HOUR_US, 3 * HOUR_US + 1000, 26 * HOUR_US])
     for _ in range(draw(st.integers(0, max_size))):
         log.advance()
-        log.append(draw(st.sampled_from(pool)), is_repair=draw(st.booleans()))
+        is_void = draw(st.sampled_from([False, False, True]))
+        log.append(draw(st.sampled_from(pool)), is_repair=draw(st.booleans()), is_void=is_void)
     return log.events
 
 
 @st.composite
 def _dense_logs(draw: st.DrawFn, max_size: int) -> list[LoggedEvent]:
-    """Many accepted events in few windows of two subjects, with more groups than the limit allows."""
+    """Many events in few windows of two subjects, with more groups than the limit allows; some withdrawn."""
     log = _Log(draw, [0, 0, 0, MINUTE_US, 40 * MINUTE_US])
     for number in range(draw(st.integers(0, max_size))):
         log.advance()
@@ -228,6 +263,9 @@ def _dense_logs(draw: st.DrawFn, max_size: int) -> list[LoggedEvent]:
                 time_us=log.frontier_us - behind_us,
             )
         )
+        if draw(st.sampled_from([False, False, False, True])):
+            known = [logged.event for logged in log.events if not logged.is_void]
+            log.append(draw(st.sampled_from(known)), is_void=True)
     return log.events
 
 

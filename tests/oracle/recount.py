@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 HOUR_US = 3_600_000_000
+SUBTRACTABLE = {"sum", "count", "gauge"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class SpokenEvent:
 
 @dataclass(frozen=True)
 class LoggedEvent:
-    """One offset of the log. `event` is None for bytes that are no event; `is_tick` for control records."""
+    """One offset of the log. `event` is None for bytes that are no event; `is_void` if it withdraws that."""
 
     offset: int
     timestamp_us: int
@@ -42,6 +43,7 @@ class LoggedEvent:
     is_tick: bool = False
     is_repair: bool = False
     repaired_meter: str | None = None
+    is_void: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Recount:
         default_factory=lambda: defaultdict(list)
     )
     adjustments: list[tuple[int, str, str, Any, int, Any]] = field(default_factory=list)
+    voids: list[tuple[int, str, str, Any, int, Any]] = field(default_factory=list)
     ids_by_hour: Counter[int] = field(default_factory=Counter)
     unmetered: int = 0
 
@@ -119,10 +122,26 @@ def recount(  # noqa: C901, PLR0912, PLR0915 - one plain loop is the point
             if (known_hour + 1) * HOUR_US + acceptance_window_us > frontier
             or (logged.is_repair and known_hour == hour)
         ]
-        if event.content in visible:
+        if logged.is_void:
+            derived = ("void", *identity)
+            withdrawn = [
+                content
+                for known_hour, content in accepted[derived]
+                if (known_hour + 1) * HOUR_US + acceptance_window_us > frontier
+                or (logged.is_repair and known_hour == hour)
+            ]
+            if event.content in withdrawn:
+                found.outcomes["duplicate"] += 1
+                continue
+            if event.content not in visible:
+                found.outcomes["quarantined"] += 1
+                found.codes["void_differs" if visible else "void_unmatched"] += 1
+                continue
+            identity = derived
+        elif event.content in visible:
             found.outcomes["duplicate"] += 1
             continue
-        if visible:
+        elif visible:
             found.outcomes["conflict"] += 1
             found.codes["conflict"] += 1
             continue
@@ -150,6 +169,15 @@ def recount(  # noqa: C901, PLR0912, PLR0915 - one plain loop is the point
                 continue
             start = event.time_us // meter.window_us * meter.window_us
             key: Any = groups
+            if logged.is_void:
+                if meter.aggregation not in SUBTRACTABLE:
+                    found.meter_outcomes[meter.name, "meter_error"] += 1
+                    continue
+                if meter.group_by and groups not in groups_seen[meter.name, event.subject, start]:
+                    key = "other"
+                found.meter_outcomes[meter.name, "void"] += 1
+                found.voids.append((logged.offset, meter.name, event.subject, key, start, value))
+                continue
             if meter.group_by:
                 seen = groups_seen[meter.name, event.subject, start]
                 if groups not in seen:
@@ -181,7 +209,7 @@ def window_value(meter: SpokenMeter, points: list[tuple[int, int, Any]]) -> Any:
             return min(values)
         case "max":
             return max(values)
-        case "last":
+        case "last" | "gauge":
             return max(points)[2]
         case "unique":
             return frozenset(values)

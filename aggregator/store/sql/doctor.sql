@@ -124,6 +124,8 @@ FROM (
     UNION ALL
     SELECT 'member', m.series_id FROM window_member AS m
     UNION ALL
+    SELECT 'point', p.series_id FROM window_point AS p
+    UNION ALL
     SELECT 'adjustment', a.series_id FROM adjustment AS a
 ) AS u
 WHERE NOT EXISTS (SELECT FROM series AS s WHERE s.series_id = u.series_id)
@@ -154,31 +156,71 @@ WHERE coalesce(l.events, 0) <> coalesce(w.events, 0) OR coalesce(l.value, 0) <> 
 ORDER BY 1, 2
 
 -- name: doctor_adjustment_totals
+-- Corrections come from a replay, not from the log: no ledger knows them.
 SELECT
     coalesce(l.partition, a.partition) AS partition, coalesce(l.meter_version_id, a.meter_version_id) AS meter_version_id,
+    coalesce(l.kind, a.kind) AS kind,
     coalesce(l.events, 0) AS events_in_ledger, coalesce(a.events, 0) AS adjustments,
     coalesce(l.value, 0) AS sum_in_ledger, coalesce(a.value, 0) AS sum_of_adjustments
 FROM (
-    SELECT m.partition, m.meter_version_id, sum(m.adjustments) AS events, sum(m.adjustment_sum) AS value
+    SELECT m.partition, m.meter_version_id, k.kind, sum(k.events) AS events, sum(k.value) AS value
     FROM batch_meter AS m
-    GROUP BY m.partition, m.meter_version_id
+    CROSS JOIN LATERAL (
+        VALUES ('late', m.adjustments, m.adjustment_sum), ('void', m.voids, m.void_sum)
+    ) AS k (kind, events, value)
+    GROUP BY m.partition, m.meter_version_id, k.kind
 ) AS l
 FULL JOIN (
     SELECT
-        a.partition, a.meter_version_id, count(*) AS events,
+        a.partition, a.meter_version_id, a.kind, count(*) AS events,
         sum(a.value) FILTER (WHERE v.definition ->> 'aggregation' = 'sum') AS value
     FROM adjustment AS a
     LEFT JOIN meter_version AS v ON v.meter_version_id = a.meter_version_id
-    GROUP BY a.partition, a.meter_version_id
-) AS a ON a.partition = l.partition AND a.meter_version_id = l.meter_version_id
+    WHERE a.kind <> 'correction'
+    GROUP BY a.partition, a.meter_version_id, a.kind
+) AS a ON a.partition = l.partition AND a.meter_version_id = l.meter_version_id AND a.kind = l.kind
 WHERE coalesce(l.events, 0) <> coalesce(a.events, 0) OR coalesce(l.value, 0) <> coalesce(a.value, 0)
-ORDER BY 1, 2
+ORDER BY 1, 2, 3
 
 -- name: doctor_adjustment_series
 SELECT a.partition, a.record_offset, a.meter_version_id, s.meter_version_id AS version_of_series
 FROM adjustment AS a JOIN series AS s ON s.series_id = a.series_id
 WHERE s.meter_version_id <> a.meter_version_id
 ORDER BY a.partition, a.record_offset
+
+-- name: doctor_voids
+-- Events of a series and window that were withdrawn, against those that were counted; of a gauge each point, of all
+-- others any event, since their windows do not keep them apart.
+SELECT v.partition, v.series_id, v.window_start, v.event_time, v.value, v.voids, coalesce(w.events, 0) + v.late AS counted
+FROM (
+    SELECT
+        a.partition, a.series_id, a.window_start, g.event_time, g.value,
+        count(*) FILTER (WHERE a.kind = 'void') AS voids, count(*) FILTER (WHERE a.kind = 'late') AS late
+    FROM adjustment AS a
+    JOIN meter_version AS m ON m.meter_version_id = a.meter_version_id
+    CROSS JOIN LATERAL (
+        SELECT
+            CASE WHEN m.definition ->> 'aggregation' = 'gauge' THEN a.event_time END AS event_time,
+            CASE WHEN m.definition ->> 'aggregation' = 'gauge' THEN a.value END AS value
+    ) AS g
+    WHERE a.kind <> 'correction'
+    GROUP BY a.partition, a.series_id, a.window_start, g.event_time, g.value
+) AS v
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN v.event_time IS NULL
+        THEN (
+            SELECT w.events FROM usage_window AS w
+            WHERE w.series_id = v.series_id AND w.window_start = v.window_start AND w.shard = v.partition
+        )
+        ELSE (
+            SELECT count(*) FROM window_point AS p
+            WHERE p.series_id = v.series_id AND p.window_start = v.window_start AND p.shard = v.partition
+                AND p.point_time = v.event_time AND p.value = v.value
+        )
+    END AS events
+) AS w
+WHERE v.voids > coalesce(w.events, 0) + v.late
+ORDER BY v.partition, v.series_id, v.window_start, v.event_time
 
 -- name: doctor_window_values
 -- Every aggregation fills its own columns, and no others.
@@ -189,7 +231,7 @@ JOIN meter_version AS v ON v.meter_version_id = s.meter_version_id
 WHERE NOT CASE
     WHEN v.definition ->> 'aggregation' IN ('count', 'unique')
         THEN num_nonnulls(w.value, w.value_time, w.value_offset) = 0
-    WHEN v.definition ->> 'aggregation' = 'last'
+    WHEN v.definition ->> 'aggregation' IN ('last', 'gauge')
         THEN num_nulls(w.value, w.value_time, w.value_offset) = 0 AND w.value_time >= w.window_start
             AND w.value_offset BETWEEN w.first_offset AND w.last_offset
     ELSE w.value IS NOT NULL AND num_nonnulls(w.value_time, w.value_offset) = 0
@@ -220,6 +262,31 @@ FULL JOIN (
     GROUP BY m.series_id, m.window_start, m.shard
 ) AS m ON m.series_id = w.series_id AND m.window_start = w.window_start AND m.shard = w.shard
 WHERE coalesce(m.members, 0) NOT BETWEEN 1 AND coalesce(w.events, 0)
+ORDER BY 1, 2, 3
+
+-- name: doctor_points
+-- A window of a gauge has the points of its events, and holds the newest; points have such a window.
+SELECT
+    coalesce(w.series_id, p.series_id) AS series_id, coalesce(w.window_start, p.window_start) AS window_start,
+    coalesce(w.shard, p.shard) AS shard, coalesce(w.events, 0) AS events, coalesce(p.points, 0) AS points,
+    w.value_offset, p.newest_offset
+FROM (
+    SELECT w.series_id, w.window_start, w.shard, w.events, w.value_time, w.value_offset, w.value
+    FROM usage_window AS w
+    JOIN series AS s ON s.series_id = w.series_id
+    JOIN meter_version AS v ON v.meter_version_id = s.meter_version_id
+    WHERE v.definition ->> 'aggregation' = 'gauge'
+) AS w
+FULL JOIN (
+    SELECT
+        p.series_id, p.window_start, p.shard, count(*) AS points, max(p.point_time) AS newest_time,
+        (array_agg(p.point_offset ORDER BY p.point_time DESC, p.point_offset DESC))[1] AS newest_offset,
+        (array_agg(p.value ORDER BY p.point_time DESC, p.point_offset DESC))[1] AS newest_value
+    FROM window_point AS p
+    GROUP BY p.series_id, p.window_start, p.shard
+) AS p ON p.series_id = w.series_id AND p.window_start = w.window_start AND p.shard = w.shard
+WHERE coalesce(w.events, 0) <> coalesce(p.points, 0)
+    OR (w.value_time, w.value_offset, w.value) IS DISTINCT FROM (p.newest_time, p.newest_offset, p.newest_value)
 ORDER BY 1, 2, 3
 
 -- name: doctor_quarantine_rows

@@ -66,18 +66,18 @@ FROM unnest(
 
 -- name: insert_batch_meters
 INSERT INTO batch_meter (
-    partition, first_offset, log_time, meter_version_id, matched, increments, adjustments, errors, increment_sum,
-    adjustment_sum
+    partition, first_offset, log_time, meter_version_id, matched, increments, adjustments, voids, errors,
+    increment_sum, adjustment_sum, void_sum
 )
 SELECT
-    g.partition, g.first_offset, g.log_time, g.meter_version_id, g.matched, g.increments, g.adjustments, g.errors,
-    g.increment_sum::numeric, g.adjustment_sum::numeric
+    g.partition, g.first_offset, g.log_time, g.meter_version_id, g.matched, g.increments, g.adjustments, g.voids,
+    g.errors, g.increment_sum::numeric, g.adjustment_sum::numeric, g.void_sum::numeric
 FROM unnest(
     $1::integer[], $2::bigint[], $3::timestamptz[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[],
-    $8::bigint[], $9::text[], $10::text[]
+    $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::text[]
 ) AS g (
-    partition, first_offset, log_time, meter_version_id, matched, increments, adjustments, errors, increment_sum,
-    adjustment_sum
+    partition, first_offset, log_time, meter_version_id, matched, increments, adjustments, voids, errors,
+    increment_sum, adjustment_sum, void_sum
 )
 
 -- name: insert_chunks

@@ -11,7 +11,7 @@ SELECT event_hour, entries FROM dedupe_chunk
 WHERE partition = $1 AND event_hour = ANY ($2::timestamptz[])
 
 -- name: group_values
--- The group values that have a window or an adjustment under each key; `other` is no group.
+-- The group values that have a window or a late event under each key; `other` is no group.
 SELECT k.place, s.groups
 FROM unnest($2::integer[], $3::integer[], $4::text[], $5::timestamptz[])
     AS k (place, meter_version_id, subject, window_start)
@@ -26,6 +26,7 @@ CROSS JOIN LATERAL (
             OR EXISTS (
                 SELECT FROM adjustment AS a
                 WHERE a.series_id = s.series_id AND a.window_start = k.window_start AND a.partition = $1
+                    AND a.kind = 'late'
             )
         )
 ) AS s

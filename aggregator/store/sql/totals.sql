@@ -6,7 +6,8 @@ SELECT meter_version_id, definition FROM meter_version WHERE meter = $1 ORDER BY
 --        (a JSON array of places in `groups`, null for a group that this version does not have).
 -- $5, $6: first and last subject; $7, $8: [from, to) of window starts; $9: whether each window stands alone.
 -- $10, $11: the groups that are filtered by (their places among those asked for), and their values.
--- A total is its windows and, beside them, the adjustments: usage that came after the window was final.
+-- A total is its windows and, beside them, the adjustments, signed: usage that came after the window was final, and
+-- usage that was withdrawn. A gauge's newest point that still stands is looked for where points were withdrawn.
 WITH version AS (
     SELECT v.meter_version_id, v.aggregation, v.window_length, v.places::jsonb AS places
     FROM unnest($1::integer[], $2::text[], $3::interval[], $4::text[])
@@ -32,18 +33,59 @@ chosen AS (
             WHERE s.is_other OR g.groups[f.place] IS DISTINCT FROM f.value
         )
 ),
+withdrawn AS (
+    SELECT c.series_id, a.window_start, a.event_time, a.value, count(*) AS points
+    FROM chosen AS c
+    JOIN adjustment AS a ON a.series_id = c.series_id AND a.kind = 'void'
+    WHERE c.aggregation = 'gauge' AND a.window_start >= $7::timestamptz AND a.window_start < $8::timestamptz
+    GROUP BY c.series_id, a.window_start, a.event_time, a.value
+),
+thinned AS (
+    SELECT DISTINCT w.series_id, w.window_start FROM withdrawn AS w
+),
+standing AS (
+    SELECT DISTINCT ON (p.series_id, p.window_start)
+        p.series_id, p.window_start, p.shard, p.value, p.point_time, p.point_offset
+    FROM (
+        SELECT p.*, row_number() OVER (
+            PARTITION BY p.series_id, p.window_start, p.point_time, p.value ORDER BY p.point_offset, p.shard
+        ) AS place
+        FROM (
+            SELECT t.series_id, t.window_start, p.shard, p.value, p.point_time, p.point_offset
+            FROM thinned AS t
+            JOIN window_point AS p ON p.series_id = t.series_id AND p.window_start = t.window_start
+            UNION ALL
+            SELECT t.series_id, t.window_start, a.partition, a.value, a.event_time, a.record_offset
+            FROM thinned AS t
+            JOIN adjustment AS a ON a.series_id = t.series_id AND a.window_start = t.window_start AND a.kind = 'late'
+        ) AS p
+    ) AS p
+    LEFT JOIN withdrawn AS w
+        ON w.series_id = p.series_id AND w.window_start = p.window_start AND w.event_time = p.point_time
+        AND w.value = p.value
+    WHERE p.place > coalesce(w.points, 0)
+    ORDER BY p.series_id, p.window_start, p.point_time DESC, p.point_offset DESC, p.shard DESC
+),
 point AS (
     SELECT
-        c.*, w.window_start, w.shard, w.events, w.value, w.value_time, w.value_offset, false AS is_adjustment
+        c.*, w.window_start, w.shard, w.events, w.value, w.value_time, w.value_offset, false AS is_adjustment,
+        t.series_id IS NULL AS is_standing
     FROM chosen AS c
     JOIN usage_window AS w ON w.series_id = c.series_id
+    LEFT JOIN thinned AS t ON t.series_id = w.series_id AND t.window_start = w.window_start
     WHERE w.window_start >= $7::timestamptz AND w.window_start < $8::timestamptz
     UNION ALL
     SELECT
-        c.*, a.window_start, a.partition, 1, a.value, a.event_time, a.record_offset, true
+        c.*, a.window_start, a.partition, a.events, a.value, a.event_time, a.record_offset, true,
+        t.series_id IS NULL
     FROM chosen AS c
     JOIN adjustment AS a ON a.series_id = c.series_id
+    LEFT JOIN thinned AS t ON t.series_id = a.series_id AND t.window_start = a.window_start
     WHERE a.window_start >= $7::timestamptz AND a.window_start < $8::timestamptz
+    UNION ALL
+    SELECT c.*, s.window_start, s.shard, 0, s.value, s.point_time, s.point_offset, true, true
+    FROM chosen AS c
+    JOIN standing AS s ON s.series_id = c.series_id
 ),
 member AS (
     SELECT c.*, m.window_start, m.member, false AS is_adjustment
@@ -73,24 +115,24 @@ combined AS (
         min(p.window_start) AS first_start,
         max(p.window_start + p.window_length) AS last_end,
         sum(p.events)::bigint AS events,
-        count(*) FILTER (WHERE p.is_adjustment) AS adjustment_events,
+        coalesce(sum(p.events) FILTER (WHERE p.is_adjustment), 0)::bigint AS adjustment_events,
         CASE p.aggregation
             WHEN 'count' THEN sum(p.events)
             WHEN 'sum' THEN sum(p.value)
             WHEN 'min' THEN min(p.value)
             WHEN 'max' THEN max(p.value)
-            WHEN 'last' THEN (array_agg(
+            ELSE (array_agg(
                 p.value ORDER BY p.value_time DESC, p.value_offset DESC, p.shard DESC
-            ) FILTER (WHERE p.aggregation = 'last'))[1]
+            ) FILTER (WHERE p.aggregation IN ('last', 'gauge') AND p.is_standing))[1]
         END AS value,
         CASE p.aggregation
             WHEN 'count' THEN sum(p.events) FILTER (WHERE NOT p.is_adjustment)
             WHEN 'sum' THEN sum(p.value) FILTER (WHERE NOT p.is_adjustment)
             WHEN 'min' THEN min(p.value) FILTER (WHERE NOT p.is_adjustment)
             WHEN 'max' THEN max(p.value) FILTER (WHERE NOT p.is_adjustment)
-            WHEN 'last' THEN (array_agg(
+            ELSE (array_agg(
                 p.value ORDER BY p.value_time DESC, p.value_offset DESC, p.shard DESC
-            ) FILTER (WHERE p.aggregation = 'last' AND NOT p.is_adjustment))[1]
+            ) FILTER (WHERE p.aggregation IN ('last', 'gauge') AND NOT p.is_adjustment))[1]
         END AS on_time_value
     FROM point AS p
     GROUP BY p.aggregation, p.subject, p.groups, p.is_other, 5

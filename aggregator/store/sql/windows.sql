@@ -45,7 +45,7 @@ FROM given AS g
 WHERE (g.series_id, g.window_start, g.shard) NOT IN (SELECT u.series_id, u.window_start, u.shard FROM updated AS u)
 
 -- name: replace_windows
--- last: the greatest (time, offset) stays.
+-- last and gauge: the greatest (time, offset) stays.
 WITH given AS MATERIALIZED (
     SELECT
         g.series_id, g.window_start, g.shard, g.first_offset, g.last_offset, g.events, g.value::numeric AS value,
@@ -81,18 +81,24 @@ INSERT INTO window_member (series_id, window_start, shard, member)
 SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::integer[], $4::text[])
 ON CONFLICT DO NOTHING
 
+-- name: insert_points
+INSERT INTO window_point (series_id, window_start, shard, point_time, point_offset, value)
+SELECT g.series_id, g.window_start, g.shard, g.point_time, g.point_offset, g.value::numeric
+FROM unnest($1::bigint[], $2::timestamptz[], $3::integer[], $4::timestamptz[], $5::bigint[], $6::text[])
+    AS g (series_id, window_start, shard, point_time, point_offset, value)
+
 -- name: insert_adjustments
 INSERT INTO adjustment (
-    partition, record_offset, meter_version_id, series_id, window_start, value, member, event_time,
+    partition, record_offset, meter_version_id, series_id, window_start, kind, events, value, member, event_time,
     batch_first_offset, log_time
 )
 SELECT
-    g.partition, g.record_offset, g.meter_version_id, g.series_id, g.window_start, g.value::numeric, g.member,
-    g.event_time, g.batch_first_offset, g.log_time
+    g.partition, g.record_offset, g.meter_version_id, g.series_id, g.window_start, g.kind, g.events,
+    g.value::numeric, g.member, g.event_time, g.batch_first_offset, g.log_time
 FROM unnest(
-    $1::integer[], $2::bigint[], $3::integer[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[],
-    $8::timestamptz[], $9::bigint[], $10::timestamptz[]
+    $1::integer[], $2::bigint[], $3::integer[], $4::bigint[], $5::timestamptz[], $6::text[], $7::bigint[],
+    $8::text[], $9::text[], $10::timestamptz[], $11::bigint[], $12::timestamptz[]
 ) AS g (
-    partition, record_offset, meter_version_id, series_id, window_start, value, member, event_time,
+    partition, record_offset, meter_version_id, series_id, window_start, kind, events, value, member, event_time,
     batch_first_offset, log_time
 )

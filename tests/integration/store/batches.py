@@ -15,6 +15,7 @@ from aggregator.batch import (
     LastRecord,
     MeterTally,
     Outcomes,
+    Point,
     Quarantined,
     WindowKey,
 )
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 T0: Final = 1_790_000_000_000_000 // HOUR_US * HOUR_US
 MINUTE_US: Final = 60_000_000
 
-AGGREGATIONS: Final = ("sum", "count", "min", "max", "last", "unique")
+AGGREGATIONS: Final = ("sum", "count", "min", "max", "last", "unique", "gauge")
 METERS: Final = [
     Meter(
         name=f"usage_{aggregation}",
@@ -40,6 +41,7 @@ METERS: Final = [
     for aggregation in AGGREGATIONS
 ]
 METER_IDS: Final = {aggregation: place for place, aggregation in enumerate(AGGREGATIONS, start=1)}
+SUBTRACTABLE: Final = ("sum", "count", "gauge")
 KINDS: Final = {version: aggregation for aggregation, version in METER_IDS.items()}
 
 
@@ -52,6 +54,7 @@ class Spoken:
     groups: tuple[str | None, ...] | None = ("m1", None)
     time_us: int = T0
     is_late: bool = False
+    is_void: bool = False  # withdraws an event like this one that came before
     refused: str | None = None  # the record's code
     meter_error: str | None = None  # the aggregation that could not read it
     target_partition: int | None = None
@@ -84,43 +87,56 @@ def changed(batch: Batch, **changes: Any) -> Batch:
     return replace(batch, **changes)
 
 
+@dataclass
+class _Effects:
+    """What the meters make of a batch's events."""
+
+    increments: dict[WindowKey, Increment] = field(default_factory=dict)
+    adjustments: list[Adjustment] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    tallies: dict[int, MeterTally] = field(default_factory=lambda: defaultdict(MeterTally))
+
+    def meter(self, offset: int, event: Spoken, aggregation: str) -> None:
+        version = METER_IDS[aggregation]
+        tally = self.tallies[version]
+        groups = event.groups if aggregation == "sum" else ()
+        key = WindowKey(version, event.subject, groups, event.time_us // HOUR_US * HOUR_US)
+        summed = event.value if aggregation == "sum" else 0
+        if event.meter_error == aggregation:
+            tally.errors += 1
+            self.quarantined.append(_quarantined(offset, event, "value_missing", version))
+        elif event.is_void and aggregation not in SUBTRACTABLE:
+            tally.errors += 1
+            self.quarantined.append(_quarantined(offset, event, "void_not_subtractable", version))
+        elif event.is_void:
+            tally.voids += 1
+            tally.void_sum -= summed
+            self.adjustments.append(_void(offset, event, key, aggregation))
+        elif event.is_late:
+            tally.adjustments += 1
+            tally.adjustment_sum += summed
+            self.adjustments.append(_adjustment(offset, event, key, aggregation))
+        else:
+            tally.increments += 1
+            tally.increment_sum += summed
+            _add(self.increments, key, aggregation, event, offset)
+
+
 def _batch(log: Log, events: list[Spoken], gap: int, ticks: int, unmetered: int) -> Batch:
     first = log.next_offset
-    increments: dict[WindowKey, Increment] = {}
-    adjustments: list[Adjustment] = []
-    quarantined: list[Quarantined] = []
-    tallies: dict[int, MeterTally] = defaultdict(MeterTally)
+    effects = _Effects()
     ids: dict[int, bytes] = defaultdict(bytes)
     accepted = 0
     with localcontext(prec=200):
         for offset, event in enumerate(events, start=first):
             if event.refused is not None:
-                quarantined.append(_quarantined(offset, event, event.refused, None))
+                effects.quarantined.append(_quarantined(offset, event, event.refused, None))
                 continue
             accepted += 1
             entry = blake2b(b"%d %d" % (log.partition, offset), digest_size=16).digest()
             ids[event.time_us // HOUR_US] += entry
-            for aggregation, version in METER_IDS.items():
-                tally = tallies[version]
-                key = WindowKey(
-                    version,
-                    event.subject,
-                    event.groups if aggregation == "sum" else (),
-                    event.time_us // HOUR_US * HOUR_US,
-                )
-                if event.meter_error == aggregation:
-                    tally.errors += 1
-                    quarantined.append(_quarantined(offset, event, "value_missing", version))
-                elif event.is_late:
-                    tally.adjustments += 1
-                    if aggregation == "sum":
-                        tally.adjustment_sum += event.value
-                    adjustments.append(_adjustment(offset, event, key, aggregation))
-                else:
-                    tally.increments += 1
-                    if aggregation == "sum":
-                        tally.increment_sum += event.value
-                    _add(increments, key, aggregation, event, offset)
+            for aggregation in METER_IDS:
+                effects.meter(offset, event, aggregation)
     for offset in range(first + len(events), first + len(events) + unmetered):
         ids[T0 // HOUR_US] += blake2b(b"%d %d" % (log.partition, offset), digest_size=16).digest()
     records = len(events) + ticks + unmetered
@@ -139,11 +155,11 @@ def _batch(log: Log, events: list[Spoken], gap: int, ticks: int, unmetered: int)
         ),
         unmetered=unmetered,
         late_by_pipeline=0,
-        meters=dict(tallies),
+        meters=dict(effects.tallies),
         ids=dict(ids),
-        increments=increments,
-        adjustments=adjustments,
-        quarantined=quarantined,
+        increments=effects.increments,
+        adjustments=effects.adjustments,
+        quarantined=effects.quarantined,
         next_state=cast("PartitionState", None),  # the store does not look at it
     )
 
@@ -158,7 +174,9 @@ def _add(
     row.last_offset = offset
     if aggregation == "unique":
         row.members = (row.members or set()) | {str(event.value)}
-    elif aggregation == "last":
+    elif aggregation in ("last", "gauge"):
+        if aggregation == "gauge":
+            row.points = [*(row.points or []), Point(event.time_us, offset, event.value)]
         if row.value_time_us is None or event.time_us >= row.value_time_us:
             row.value, row.value_time_us, row.value_offset = event.value, event.time_us, offset
     elif aggregation != "count":
@@ -175,6 +193,11 @@ def _adjustment(offset: int, event: Spoken, key: WindowKey, aggregation: str) ->
         event_time_us=event.time_us,
         frontier_us=T0 + offset,
     )
+
+
+def _void(offset: int, event: Spoken, key: WindowKey, aggregation: str) -> Adjustment:
+    value = {"sum": -event.value, "count": None, "gauge": event.value}[aggregation]
+    return Adjustment(offset, key, value, None, event.time_us, T0 + offset, "void")
 
 
 def _quarantined(offset: int, event: Spoken, code: str, version: int | None) -> Quarantined:

@@ -99,6 +99,21 @@ CORRUPTIONS: Sequence[tuple[str, str]] = [
     ("window_totals", "DELETE FROM usage_window WHERE series_id = {max} AND shard = 1"),
     ("adjustment_totals", "UPDATE adjustment SET value = value + 1 WHERE meter_version_id = 1"),
     ("adjustment_totals", "DELETE FROM adjustment WHERE meter_version_id = 2"),
+    ("adjustment_totals", "DELETE FROM adjustment WHERE kind = 'void' AND meter_version_id = 2"),
+    (
+        "voids",
+        """
+        UPDATE adjustment SET window_start = window_start + interval '1 hour'
+        WHERE kind = 'void' AND meter_version_id = 2
+        """,
+    ),
+    (
+        "voids",
+        """
+        UPDATE adjustment SET event_time = event_time + interval '1 second'
+        WHERE kind = 'void' AND meter_version_id = 7
+        """,
+    ),
     ("adjustment_series", "UPDATE adjustment SET series_id = {count} WHERE meter_version_id = 1"),
     ("window_values", "UPDATE usage_window SET value = 1 WHERE series_id = {count} AND shard = 0"),
     ("window_values", "UPDATE usage_window SET value = NULL WHERE series_id = {min} AND shard = 0"),
@@ -117,6 +132,8 @@ CORRUPTIONS: Sequence[tuple[str, str]] = [
         WHERE series_id = {unique} AND shard = 0
         """,
     ),
+    ("points", "UPDATE window_point SET point_offset = point_offset + 100 WHERE shard = 1"),
+    ("points", "DELETE FROM window_point WHERE point_time > window_start"),
     ("quarantine_rows", "DELETE FROM quarantine WHERE code = 'too_old'"),
     ("meter_errors", "DELETE FROM quarantine WHERE meter_version_id > 0"),
     ("outbox", "DELETE FROM repair_outbox"),
@@ -145,7 +162,7 @@ async def counted(store: Store) -> Store:
         store.logs[1].batch([Spoken(8), Spoken(9)]),
     )
     await store.flush(
-        store.logs[0].batch([Spoken(2, time_us=T0 + 2 * MINUTE_US), Spoken(2)], gap=2, ticks=1),
+        store.logs[0].batch([Spoken(2, time_us=T0 + 2 * MINUTE_US), Spoken(3, is_void=True)], gap=2, ticks=1),
         store.logs[1].batch(ticks=1),
     )
     await store.flush(store.logs[0].batch(ticks=1))

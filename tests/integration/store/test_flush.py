@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import asyncpg
 import pytest
-from integration.store.batches import METER_IDS, MINUTE_US, T0, Log, Spoken, changed
+from integration.store.batches import METER_IDS, MINUTE_US, SUBTRACTABLE, T0, Log, Spoken, changed
 from integration.store.conftest import Connect
 from integration.store.counting import STAMP, Store
 
@@ -15,6 +15,7 @@ from aggregator.store.claim import claim
 from aggregator.store.errors import CatalogMoved, Fenced, NotApplied, StoreRejected
 from aggregator.store.flush import Resolution, flush, resolve
 
+NOT_SUBTRACTED = [kind for kind in METER_IDS if kind not in SUBTRACTABLE]
 HUGE = Decimal(10**38 - 1)
 TINY = Decimal("0.00000000000000000000000000000000000001")
 
@@ -30,6 +31,7 @@ async def test_everything_of_a_batch_is_written(store: Store) -> None:
             Spoken(refused="too_old", key=None, headers=[("a", b"\xff"), ("a", b"2")]),
             Spoken(refused="misplaced", target_partition=1),
             Spoken(meter_error="sum"),
+            Spoken(4, time_us=T0 + MINUTE_US, is_void=True),
         ],
         ticks=2,
         gap=3,
@@ -42,13 +44,13 @@ async def test_everything_of_a_batch_is_written(store: Store) -> None:
         "partition": 0,
         "epoch": 1,
         "owner": "tests",
-        "next_offset": 13,
+        "next_offset": 14,
         "frontier": T0 + MINUTE_US,
         "newest_time": T0 + MINUTE_US,
-        "last_offset": 9,
+        "last_offset": 10,
         "last_timestamp": T0 + MINUTE_US,
         "last_hash": bytes(16),
-        "accepted": 6,
+        "accepted": 7,
         "quarantined": 2,
         "tick": 2,
         "gap": 3,
@@ -67,13 +69,22 @@ async def test_everything_of_a_batch_is_written(store: Store) -> None:
     )
     assert adjustment is not None
     assert (adjustment["member"], adjustment["value"], adjustment["log_time"]) == ("7", None, T0 + 3)
+    voids = await store.owner.fetch(
+        "SELECT meter_version_id, events, value, event_time FROM adjustment WHERE kind = 'void' ORDER BY 1"
+    )
+    assert [tuple(row) for row in voids] == [
+        (METER_IDS["sum"], -1, -4, T0 + MINUTE_US),
+        (METER_IDS["count"], -1, None, T0 + MINUTE_US),
+        (METER_IDS["gauge"], -1, 4, T0 + MINUTE_US),
+    ]
     kept = await store.owner.fetch(
-        "SELECT record_offset, meter_version_id, code, key, headers FROM quarantine ORDER BY 1"
+        "SELECT record_offset, meter_version_id, code, key, headers FROM quarantine ORDER BY 1, 2"
     )
     assert [tuple(row) for row in kept] == [
         (4, 0, "too_old", None, [["a", "/w=="], ["a", "Mg=="]]),
         (5, 0, "misplaced", b"acme", []),
         (6, METER_IDS["sum"], "value_missing", b"acme", []),
+        *((7, METER_IDS[kind], "void_not_subtractable", b"acme", []) for kind in NOT_SUBTRACTED),
     ]
 
 
@@ -96,7 +107,15 @@ async def test_batches_of_one_window_merge_by_aggregation(store: Store) -> None:
         "max": (5, 9, None, None, 0, 4),
         "last": (5, 7, T0 + MINUTE_US, 3, 0, 4),  # a tie in time goes to the later offset
         "unique": (5, None, None, None, 0, 4),
+        "gauge": (5, 7, T0 + MINUTE_US, 3, 0, 4),
     }
+    points = await store.owner.fetch(
+        "SELECT point_time, point_offset, value FROM window_point ORDER BY point_time, point_offset"
+    )
+    assert [tuple(row) for row in points] == [
+        *[(T0, 1, 9), (T0, 2, 2), (T0, 4, 8)],
+        *[(T0 + MINUTE_US, 0, 5), (T0 + MINUTE_US, 3, 7)],
+    ]
     members = await store.owner.fetch("SELECT member FROM window_member ORDER BY 1")
     assert [row["member"] for row in members] == ["2", "5", "7", "8", "9"]
 
@@ -143,8 +162,8 @@ async def test_a_known_series_costs_no_statement(store: Store) -> None:
     log = store.logs[0]
     await store.flush(log.batch([Spoken()]))
     # begin, compare-and-set, catalog lock and head, two ledgers, ids, windows (sum, min, max, last), members,
-    # commit
-    assert await store.flush(log.batch([Spoken()])) == 13
+    # points, commit
+    assert await store.flush(log.batch([Spoken()])) == 14
     assert await store.flush(log.batch(ticks=1)) == 6
 
 
@@ -386,6 +405,7 @@ async def test_time_partitions_are_made_as_time_goes_on(store: Store) -> None:
         "dedupe_chunk": 4,
         "usage_window": 3,
         "window_member": 3,
+        "window_point": 3,
     }
     assert await doctor.checks(store.owner) == []
 

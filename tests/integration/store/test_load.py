@@ -39,6 +39,7 @@ async def test_groups_are_those_with_a_window_or_an_adjustment(store: Store) -> 
                 Spoken(groups=("a", None)),
                 Spoken(groups=(None, "b"), is_late=True),
                 Spoken(groups=None),
+                Spoken(groups=("a", None), is_void=True),
                 Spoken(groups=("c", "d"), time_us=later),
                 Spoken(groups=("x", "y"), subject="other"),
             ]

@@ -33,6 +33,23 @@ async def test_down_stops_where_it_is_told(connected: Connect) -> None:
     assert [migration.version for migration in await migrate.pending(connection)] == [*later]
 
 
+async def test_a_schema_with_time_partitions_is_migrated_with_them(connected: Connect) -> None:
+    """Those made by an earlier release gain and lose what their tables do."""
+    connection = await connected()
+    await migrate.up(connection, migrate.migrations()[:8])
+    await connection.execute("SELECT ensure_partitions('batch_meter', ARRAY['2026-11-01Z'::timestamptz])")
+    before = await _constraints(connection)
+    await migrate.up(connection)
+    await connection.execute(
+        "INSERT INTO batch_meter (log_time, partition, first_offset, meter_version_id, matched, increments,"
+        " adjustments, voids, errors, increment_sum, adjustment_sum, void_sum)"
+        " VALUES ('2026-11-01Z', 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0)"
+    )
+    await connection.execute("DELETE FROM batch_meter")
+    await migrate.down(connection, 8)
+    assert await _constraints(connection) == before
+
+
 async def test_two_at_once_apply_each_migration_once(connected: Connect) -> None:
     connections = [await connected() for _ in range(4)]
     applied = await asyncio.gather(*(migrate.up(connection) for connection in connections))
@@ -104,6 +121,17 @@ async def _objects(connection: Connection) -> list[tuple[str, str]]:
         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
         UNION ALL
         SELECT proname, 'f' FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
+        ORDER BY 1, 2
+        """
+    )
+    return [tuple(row) for row in rows]
+
+
+async def _constraints(connection: Connection) -> list[tuple[str, str, str]]:
+    rows = await connection.fetch(
+        """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = current_schema()::regnamespace AND conrelid::regclass::text LIKE 'batch_meter%'
         ORDER BY 1, 2
         """
     )

@@ -32,6 +32,7 @@ HOT = [
     "merge_windows",
     "replace_windows",
     "insert_members",
+    "insert_points",
     "insert_adjustments",
     "insert_quarantined",
     "insert_misplaced",
@@ -59,8 +60,11 @@ FROM series, unnest($1::timestamptz[]) AS start;
 INSERT INTO window_member (series_id, window_start, shard, member)
 SELECT series_id, start, 0, 'member' FROM series, unnest($1::timestamptz[]) AS start;
 
+INSERT INTO window_point (series_id, window_start, point_time, point_offset, shard, value)
+SELECT series_id, start, start, 0, 0, 1 FROM series, unnest($1::timestamptz[]) AS start;
+
 INSERT INTO adjustment
-SELECT 0, 1, series_id, series_id, start, start, 0, start, 1
+SELECT 0, 1, series_id, series_id, start, start, 0, start, 1, NULL, 'late', 1
 FROM series, unnest(($1::timestamptz[])[1:1]) AS start;
 
 INSERT INTO dedupe_chunk (event_hour, first_offset, partition, entries)
@@ -91,7 +95,7 @@ WHERE record_offset > 19950;
 async def grown(store: Store) -> Store:
     """Months of usage, so that no planner would read a table from end to end for a few rows."""
     starts = [T0, T0 + 40 * 24 * HOUR_US, T0 + 80 * 24 * HOUR_US]
-    for table in ("batch", "batch_meter", "usage_window", "window_member", "dedupe_chunk"):
+    for table in ("batch", "batch_meter", "usage_window", "window_member", "window_point", "dedupe_chunk"):
         await store.worker.fetchval("SELECT ensure_partitions($1, $2)", table, starts)
     for statement in GROW.strip().split(";"):
         if statement.strip():

@@ -17,6 +17,8 @@ REFUSED_TO_A_WORKER = [
     "DELETE FROM usage_window",
     "UPDATE usage_window SET first_offset = 0",
     "DELETE FROM window_member",
+    "DELETE FROM window_point",
+    "UPDATE window_point SET value = 0",
     "UPDATE dedupe_chunk SET entries = ''",
     "UPDATE ingest_partition SET first_offset = 0",
     "DELETE FROM ingest_partition",

@@ -6,7 +6,7 @@ from integration.store.counting import Store
 
 from aggregator.batch import HOUR_US
 from aggregator.catalog_plan import Change, ChangeKind
-from aggregator.store import catalog, totals
+from aggregator.store import catalog, doctor, totals
 from aggregator.store.totals import Total
 
 LATER = T0 + HOUR_US
@@ -88,6 +88,7 @@ async def test_every_aggregation_sums_up(counted: Store) -> None:
         ("min", Decimal("0.5"), Decimal("0.5")),
         ("max", 100, 7),
         ("last", 4, 4),
+        ("gauge", 4, 4),
         ("unique", 6, 5),
     ]:
         (total,) = await totals.sums(counted.worker, f"usage_{aggregation}", subject="acme")
@@ -99,6 +100,58 @@ async def test_last_is_the_last_of_windows_partitions_and_adjustments(counted: S
     first, second = await totals.windows(counted.worker, "usage_last", subject="acme")
     assert (first.value, first.on_time_value) == (100, 5)
     assert (second.value, second.on_time_value) == (4, 4)
+
+
+async def test_a_void_is_taken_off_and_leaves_what_was_on_time(store: Store) -> None:
+    """Of events on time and late; a window of nothing is a zero that one can see."""
+    log, model = store.logs[0], ("m1", "eu")
+    await store.flush(
+        log.batch([Spoken(5, groups=model), Spoken(Decimal("0.5"), groups=model), Spoken(1, "zoe")]),
+        store.logs[1].batch([Spoken(8, groups=model)]),
+    )
+    await store.flush(
+        log.batch(
+            [
+                Spoken(4, groups=model, is_late=True),
+                Spoken(5, groups=model, is_void=True),
+                Spoken(4, groups=model, is_void=True),
+                Spoken(1, "zoe", is_void=True),
+            ]
+        )
+    )
+
+    acme, zoe = await totals.windows(store.worker, "usage_sum")
+    assert (acme.value, acme.on_time_value) == (Decimal("8.5"), Decimal("13.5"))
+    assert (acme.events, acme.adjustment_events) == (2, -1)
+    assert (zoe.value, zoe.on_time_value, zoe.events) == (0, 1, 0)
+    acme, zoe = await totals.sums(store.worker, "usage_count")
+    assert (acme.value, acme.on_time_value, zoe.value, zoe.on_time_value) == (2, 3, 0, 1)
+    (acme,) = await totals.sums(store.worker, "usage_max", subject="acme")
+    assert (acme.value, acme.events) == (8, 4)  # it could not be subtracted, which the quarantine tells
+    assert await doctor.checks(store.owner) == []
+
+
+async def test_a_gauge_falls_back_to_its_newest_point_that_stands(store: Store) -> None:
+    async def gauge() -> tuple[object, ...]:
+        (total,) = await totals.sums(store.worker, "usage_gauge", subject="acme")
+        (window,) = await totals.windows(store.worker, "usage_gauge", subject="acme", to_us=LATER)
+        return window.value, window.on_time_value, total.value, total.events
+
+    def at(minutes: int, value: int, **kind: bool) -> Spoken:
+        return Spoken(value, time_us=T0 + minutes * MINUTE_US, **kind)
+
+    log = store.logs[0]
+    await store.flush(log.batch([at(1, 10), at(3, 30), at(2, 20), at(3, 31), Spoken(7, "zoe")]))
+    assert await gauge() == (31, 31, 31, 4)
+    await store.flush(log.batch([at(3, 31, is_void=True)]))
+    assert await gauge() == (30, 31, 30, 3)
+    await store.flush(log.batch([at(3, 30, is_void=True), at(4, 40, is_late=True)]))
+    assert await gauge() == (40, 31, 40, 3)
+    await store.flush(log.batch([at(4, 40, is_void=True)]), store.logs[1].batch([at(90, 5)]))
+    assert await gauge() == (20, 31, 5, 3)
+    await store.flush(log.batch([at(2, 20, is_void=True), at(1, 10, is_void=True)]))
+    assert await gauge() == (None, 31, 5, 1)
+    assert await doctor.checks(store.owner) == []
 
 
 async def test_members_are_counted_once_over_windows_and_partitions(store: Store) -> None:

@@ -77,9 +77,16 @@ def test_the_catalog_of_the_page_is_one() -> None:
     jsonschema.validate(yaml.safe_load(text), read("catalog.schema.json"))
 
 
-def test_the_event_of_the_page_is_one() -> None:
-    [text] = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert isinstance(decode(text.encode(), ()), Event)
+def test_the_event_of_the_page_and_its_void_are_what_they_are_called() -> None:
+    event, void = (
+        decode(text.encode(), ()) for text in re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    )
+    assert isinstance(event, Event)
+    assert isinstance(void, Event)
+    assert void.control is not None
+    assert (void.id, void.source, void.type, void.subject, void.time_us, void.values) == (
+        *(event.id, event.source, event.type, event.subject, event.time_us, event.values),
+    )
 
 
 def test_the_record_of_the_page_is_one() -> None:

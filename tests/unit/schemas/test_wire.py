@@ -34,8 +34,8 @@ def spelled(decoded: Event | Refusal) -> object:
     """Everything about it, digit by digit."""
     if isinstance(decoded, Refusal):
         return decoded
-    *attributes, values, data, repair = msgspec.structs.astuple(decoded)
-    return attributes, exactly(values), bytes(data), repair
+    *attributes, values, data, repair, control = msgspec.structs.astuple(decoded)
+    return attributes, exactly(values), bytes(data), repair, control
 
 
 def nested(depth: int) -> str:
