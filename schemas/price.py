@@ -1,7 +1,9 @@
 """Prices: what a quantity costs, as people write it in a plan."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self, TypeAlias
+from fractions import Fraction
+from functools import cached_property
+from typing import Annotated, Final, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -69,6 +71,16 @@ _Per = Annotated[
 ]
 
 
+class Step(NamedTuple):
+    """A tier as it is reckoned with: `start` is outside it, `end` (None: open) is in it."""
+
+    start: Fraction
+    end: Fraction | None
+    unit_price: Fraction
+    per: Fraction
+    flat: Fraction
+
+
 class PerUnit(_Written):
     """Every unit costs the same."""
 
@@ -76,21 +88,37 @@ class PerUnit(_Written):
     unit_price: Amount
     per: _Per = ONE
 
+    @cached_property
+    def step(self) -> Step:
+        """The one tier that there is."""
+        return Step(Fraction(), None, Fraction(self.unit_price), Fraction(self.per), Fraction())
 
-class Graduated(_Written):
+
+class _Tiered(_Written):
+    tiers: _Tiers
+    per: _Per = ONE
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The tiers, from zero on."""
+        per = Fraction(self.per)
+        ends = [None if tier.up_to is None else Fraction(tier.up_to) for tier in self.tiers]
+        return tuple(
+            Step(start or Fraction(), end, Fraction(tier.unit_price), per, Fraction(tier.flat))
+            for tier, start, end in zip(self.tiers, [None, *ends], ends, strict=False)
+        )
+
+
+class Graduated(_Tiered):
     """Each unit costs what its own tier says: the first 100 at one price, the next at another."""
 
     model: Literal["graduated"]
-    tiers: _Tiers
-    per: _Per = ONE
 
 
-class Volume(_Written):
+class Volume(_Tiered):
     """All units cost what the tier says in which the whole quantity lands."""
 
     model: Literal["volume"]
-    tiers: _Tiers
-    per: _Per = ONE
 
 
 class Package(_Written):
@@ -99,6 +127,11 @@ class Package(_Written):
     model: Literal["package"]
     size: Positive = Field(description="Units in a package.")
     unit_price: Amount = Field(description="For a package.")
+
+    @cached_property
+    def step(self) -> Step:
+        """The one tier that there is, of whole packages."""
+        return Step(Fraction(), None, Fraction(self.unit_price), Fraction(self.size), Fraction())
 
 
 def _named_model(value: object) -> str | None:

@@ -1,8 +1,6 @@
 """Amounts: exact until a plan rounds them once, and as texts without loss."""
 
-from collections.abc import Callable, Mapping
 from fractions import Fraction
-from math import ceil, floor
 from typing import Final
 
 from schemas.plan import Rounding, RoundingMode
@@ -11,25 +9,29 @@ MAX_PLACES: Final = 60
 """A number that needs more digits than this after the point is written as a ratio."""
 
 
-def _half_up(number: Fraction) -> int:
-    whole = floor(abs(number) + Fraction(1, 2))
-    return whole if number >= 0 else -whole
-
-
-_WHOLE: Final[Mapping[RoundingMode, Callable[[Fraction], int]]] = {
-    "half_up": _half_up,
-    "half_even": round,
-    "up": lambda number: ceil(number) if number > 0 else floor(number),
-    "down": int,
-    "ceiling": ceil,
-    "floor": floor,
-}
-
-
 def rounded(amount: Fraction, rounding: Rounding) -> Fraction:
     """The amount at the plan's places; `half_up` and `up` go away from zero, as in IEEE 754 and `decimal`."""
     scale = 10**rounding.places
-    return Fraction(_WHOLE[rounding.mode](amount * scale), scale)
+    return Fraction(_whole(amount.numerator * scale, amount.denominator, rounding.mode), scale)
+
+
+def _whole(numerator: int, denominator: int, mode: RoundingMode) -> int:
+    """The whole number that a ratio is rounded to."""
+    below, rest = divmod(numerator, denominator)
+    match mode:
+        case "floor":
+            is_up = False
+        case "ceiling":
+            is_up = rest > 0
+        case "down":
+            is_up = rest > 0 and numerator < 0
+        case "up":
+            is_up = rest > 0 and numerator > 0
+        case "half_up":
+            is_up = 2 * rest > denominator or (2 * rest == denominator and numerator > 0)
+        case "half_even":
+            is_up = 2 * rest > denominator or (2 * rest == denominator and below % 2 == 1)
+    return below + is_up
 
 
 def exact_text(number: Fraction) -> str:

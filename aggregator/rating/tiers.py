@@ -1,11 +1,11 @@
 """What a quantity costs under a price model, tier by tier; exactly."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from math import ceil
 from typing import Final, NamedTuple
 
-from schemas.price import Graduated, Package, PerUnit, PriceModel, Tier, Volume
+from schemas.price import Graduated, Package, PerUnit, PriceModel, Step, Volume
 
 ZERO: Final = Fraction(0)
 
@@ -36,61 +36,29 @@ def price(model: PriceModel, quantity: Fraction) -> tuple[PricedTier, ...]:
         return ()
     match model:
         case PerUnit():
-            return (_tier(ZERO, None, quantity, Fraction(model.unit_price), Fraction(model.per)),)
+            return (_tier(model.step, quantity),)
         case Package():
-            size = Fraction(model.size)
+            size = model.step.per
             units = ceil(quantity / size) * size
-            return (_tier(ZERO, None, units, Fraction(model.unit_price), size),) if units else ()
+            return (_tier(model.step, units),) if units else ()
+        case _ if quantity < 0:
+            return (_tier(model.steps[0]._replace(flat=ZERO), quantity),)
         case Graduated():
-            return tuple(_graduated(model, quantity))
+            return tuple(_graduated(model.steps, quantity))
         case Volume():
-            return (_volume(model, quantity),)
+            landed = next(step for step in model.steps if step.end is None or quantity <= step.end)
+            return (_tier(landed, quantity),)
 
 
-def _graduated(model: Graduated, quantity: Fraction) -> Iterable[PricedTier]:
-    per = Fraction(model.per)
-    if quantity < 0:
-        yield _below_zero(model.tiers[0], quantity, per)
-        return
-    for start, end, tier in _bounds(model.tiers):
-        inside = (quantity if end is None else min(quantity, end)) - start
-        if inside <= 0:
+def _graduated(steps: Iterable[Step], quantity: Fraction) -> Iterator[PricedTier]:
+    for step in steps:
+        if step.end is None or quantity <= step.end:
+            yield _tier(step, quantity - step.start)
             return
-        yield _tier(start, end, inside, Fraction(tier.unit_price), per, Fraction(tier.flat))
+        yield _tier(step, step.end - step.start)
 
 
-def _volume(model: Volume, quantity: Fraction) -> PricedTier:
-    per = Fraction(model.per)
-    if quantity < 0:
-        return _below_zero(model.tiers[0], quantity, per)
-    start, end, tier = next(
-        bounds for bounds in _bounds(model.tiers) if bounds[1] is None or quantity <= bounds[1]
-    )
-    return _tier(start, end, quantity, Fraction(tier.unit_price), per, Fraction(tier.flat))
-
-
-def _below_zero(first: Tier, quantity: Fraction, per: Fraction) -> PricedTier:
-    end = None if first.up_to is None else Fraction(first.up_to)
-    return _tier(ZERO, end, quantity, Fraction(first.unit_price), per)
-
-
-def _bounds(tiers: Iterable[Tier]) -> Iterable[tuple[Fraction, Fraction | None, Tier]]:
-    start = ZERO
-    for tier in tiers:
-        if tier.up_to is None:
-            yield start, None, tier
-        else:
-            end = Fraction(tier.up_to)
-            yield start, end, tier
-            start = end
-
-
-def _tier(
-    start: Fraction,
-    end: Fraction | None,
-    quantity: Fraction,
-    unit_price: Fraction,
-    per: Fraction,
-    flat: Fraction = ZERO,
-) -> PricedTier:
-    return PricedTier(start, end, quantity, unit_price, per, flat, quantity / per * unit_price + flat)
+def _tier(step: Step, quantity: Fraction) -> PricedTier:
+    start, end, unit_price, per, flat = step
+    amount = quantity * unit_price / per
+    return PricedTier(start, end, quantity, unit_price, per, flat, amount + flat if flat else amount)

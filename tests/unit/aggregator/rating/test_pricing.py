@@ -1,7 +1,7 @@
 """Lines, charges and segments: against sums by hand and a walk over every unit."""
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal, Inexact, localcontext
 from fractions import Fraction
 from typing import Any, get_args
 
@@ -276,6 +276,22 @@ def test_what_is_paid_is_what_the_lines_add_up_to(
     assert rounded(Fraction("12.345") * share, mixed.rounding) <= segment.amount
     assert segment.amount <= rounded(60 * share, mixed.rounding)
     assert Fraction("12.345") * share <= segment.unrounded_amount <= 60 * share
+
+
+digits = st.integers(1, 10**38 - 1)
+decimals = st.builds(lambda number, places: Decimal(number).scaleb(-places), digits, st.integers(0, 37))
+
+
+@given(decimals, decimals, decimals, st.integers(1, 10**9))
+def test_38_digits_are_exact_to_the_cent(low: Decimal, high: Decimal, quantity: Decimal, end: int) -> None:
+    tiers = [{"up_to": end, "unit_price": low}, {"unit_price": high}]
+    exact = plan(metered(price={"model": "graduated", "tiers": tiers}))
+    segment = price_segment(exact, WHOLE, {"c0": [Usage({}, Fraction(quantity), 1)]})
+    with localcontext(prec=200, traps=[Inexact]):
+        cost = min(quantity, Decimal(end)) * low + max(quantity - end, Decimal(0)) * high
+    with localcontext(prec=200):
+        paid = cost.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    assert (segment.unrounded_amount, segment.amount) == (Fraction(cost), Fraction(paid))
 
 
 def test_every_metered_charge_says_its_name() -> None:
