@@ -101,6 +101,23 @@ def plan(
     return Plan(changes, errors)
 
 
+def is_ahead(changes: Iterable[Change], frontiers_us: Iterable[int | None], rules: TopicRules) -> bool:
+    """Whether no event of the time from which changes hold can have been counted yet."""
+    frontiers = [frontier for frontier in frontiers_us if frontier is not None]
+    floor_us = max(frontiers) + rules.skew_us if frontiers else None
+    return floor_us is None or all(
+        change.effective_from_us is not None and change.effective_from_us > floor_us for change in changes
+    )
+
+
+def changed_meters(stored: Sequence[StoredVersion], meters: Iterable[Meter]) -> set[str]:
+    """The names of meters that a file would change, wherever it is to hold from."""
+    latest = {version.meter: version for version in sorted(stored, key=lambda v: v.version)}
+    wanted = {meter.name: meter for meter in meters}
+    changes = (_change(name, latest.get(name), wanted.get(name)) for name in latest.keys() | wanted.keys())
+    return {change.meter for change in changes if change.kind is not ChangeKind.UNCHANGED}
+
+
 def _change(name: str, before: StoredVersion | None, after: Meter | None) -> Change:
     version = 1 if before is None else before.version + 1
     old = {} if before is None or before.retired else before.definition

@@ -61,7 +61,12 @@ async def insert_versions(connection: Connection, changes: Sequence[Change], app
     return head
 
 
-async def _state(connection: Connection) -> CatalogState:
+async def frontiers(connection: Connection) -> dict[int, int | None]:
+    """How far the log has come, by partition; None: no record yet."""
     rows = await connection.fetch(STATEMENTS["frontiers"])
-    frontiers_us = {row["partition"]: instant_us(row["frontier"]) for row in rows}
+    return {row["partition"]: instant_us(row["frontier"]) for row in rows}
+
+
+async def _state(connection: Connection) -> CatalogState:
+    frontiers_us = await frontiers(connection)
     return CatalogState(await catalog_within(connection), frontiers_us)

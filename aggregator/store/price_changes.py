@@ -1,19 +1,121 @@
 """Changing plans and subscriptions: nobody rates while they are compared with what is rated, and written."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
+from typing import Final
 
-from aggregator.billing_plan import Section, TermsChange
-from aggregator.catalog_plan import ChangeKind
-from aggregator.store import audit
+from aggregator.billing_change import BillingState, Section, TermsChange, Wanted
+from aggregator.billing_plan import BillingPlan, concerned_plans, plan
+from aggregator.catalog_plan import ChangeKind, is_ahead
+from aggregator.state import TopicRules
+from aggregator.store import audit, catalog, load, prices
 from aggregator.store.connection import Connection, json_text, stored_us
 from aggregator.store.statements import STATEMENTS
 from schemas.subscription import Subscription
 
-_STATEMENTS = {
+_STATEMENTS: Final = {
     Section.PLANS: "insert_plan_versions",
     Section.SUBSCRIPTIONS: "insert_subscription_versions",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of an apply; neither number is there if nothing changed or something was refused."""
+
+    plan: BillingPlan
+    head: int | None = None  # of the catalog of meters
+    revision: int | None = None  # of plans and subscriptions
+
+
+class _OvertakenError(Exception):
+    """The log has reached the instant from which meters were to change, while the plan was made."""
+
+
+async def current(
+    connection: Connection, wanted: Wanted, effective_from_us: int | None = None
+) -> BillingPlan:
+    """What applying would change; writes nothing.
+
+    Raises:
+        NotApplied: it speaks of meters, and the schema counts no topic yet.
+    """
+    rules = await _rules(connection, wanted)
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return await _plan(connection, wanted, rules, effective_from_us)
+
+
+async def apply(
+    connection: Connection, wanted: Wanted, applied_by: str, effective_from_us: int | None = None
+) -> Applied:
+    """Make what is wanted new versions, all or none.
+
+    Nobody rates meanwhile, but everybody counts: flushes wait only while changes of meters are written, at
+    the very end. If the log has reached the instant of those by then, all is planned once more.
+
+    Raises:
+        NotApplied: it speaks of meters, and the schema counts no topic yet.
+    """
+    rules = await _rules(connection, wanted)
+    while True:
+        try:
+            return await _apply(connection, wanted, rules, applied_by, effective_from_us)
+        except _OvertakenError:
+            continue
+
+
+async def _apply(
+    connection: Connection,
+    wanted: Wanted,
+    rules: TopicRules | None,
+    applied_by: str,
+    effective_from_us: int | None,
+) -> Applied:
+    async with connection.transaction():
+        await prices.lock(connection)
+        found = await _plan(connection, wanted, rules, effective_from_us)
+        if found.refusals:
+            return Applied(found)
+        revision = await insert(connection, found.effects, applied_by) if found.effects else None
+        if not found.meter_effects or rules is None:
+            return Applied(found, revision=revision)
+        async with catalog.exclusive(connection) as now:
+            if not is_ahead(found.meter_effects, now.frontiers_us.values(), rules):
+                raise _OvertakenError
+            head = await catalog.insert_versions(connection, found.meter_effects, applied_by)
+        return Applied(found, head, revision)
+
+
+async def _plan(
+    connection: Connection, wanted: Wanted, rules: TopicRules | None, effective_from_us: int | None
+) -> BillingPlan:
+    frontiers_us = await catalog.frontiers(connection)
+    meters = (await load.catalog_within(connection)).versions
+    plans = await prices.plans(connection)
+    if wanted.subscriptions is not None and wanted.is_whole:
+        names = None
+    else:
+        names = await _concerned(connection, wanted, concerned_plans(plans, meters, wanted))
+    subscriptions = await prices.subscriptions(connection, names)
+    rated_us = await prices.rated_through(connection, subscriptions)
+    state = BillingState({}, plans, subscriptions, rated_us)
+    return plan(state, meters, wanted, frontiers_us.values(), rules, effective_from_us)
+
+
+async def _concerned(connection: Connection, wanted: Wanted, plans: set[str]) -> set[str]:
+    """The subscriptions that a change names or reaches by their plan, and those that share their subjects."""
+    names = {one.name for one in wanted.subscriptions or ()}
+    names |= await prices.subscriptions_on_plans(connection, plans)
+    stored = await prices.subscriptions(connection, names)
+    terms = [version.terms for versions in stored.values() for version in versions]
+    subjects = {subject for one in [*terms, *(wanted.subscriptions or ())] for subject in one.subjects}
+    sharing = await prices.subscriptions_of_subjects(connection, subjects)
+    return names.union(*sharing.values())
+
+
+async def _rules(connection: Connection, wanted: Wanted) -> TopicRules | None:
+    return None if wanted.meters is None else await load.topic_rules(connection)
 
 
 async def insert(connection: Connection, changes: Sequence[TermsChange], applied_by: str) -> int:

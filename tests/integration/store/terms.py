@@ -1,6 +1,6 @@
 """Plans and subscriptions, as short as the store's tests need them."""
 
-from aggregator.billing_plan import Section, TermsChange
+from aggregator.billing_change import Section, TermsChange
 from aggregator.catalog_plan import ChangeKind
 from aggregator.store import price_changes
 from aggregator.store.connection import Connection
