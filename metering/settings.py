@@ -82,6 +82,14 @@ class Settings(BaseSettings):
     close_interval_s: PositiveFloat = Field(
         1.0, description="How often the closer looks what has become final"
     )
+    rate_interval_s: PositiveFloat = Field(
+        1.0, description="A rater with nothing left to do looks for more this often"
+    )
+    feed_topic: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,249}$",
+        description="Kafka topic of one partition that the feed is pushed to; none: it is only read",
+    )
 
     publish_timeout_s: PositiveFloat = Field(120, description="Longest wait for brokers to take events")
 

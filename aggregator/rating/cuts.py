@@ -23,11 +23,11 @@ def first_cut_us(period_end_us: int, meters: Iterable[UsedMeter]) -> int:
     That is the period's end and the greatest grace of the meter versions in force in it; or later, if a gauge
     is carried in from a version that ended before the period and has a grace that reaches beyond that.
     """
-    ends_us = (
+    ends_us = [
         (period_end_us if meter.until_us is None else min(meter.until_us, period_end_us)) + meter.grace_us
         for meter in meters
-    )
-    return max(ends_us, default=period_end_us)
+    ]
+    return max([period_end_us, *ends_us])
 
 
 def cut_that_holds_us(first_us: int, log_time_us: int) -> int:

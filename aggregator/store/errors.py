@@ -81,3 +81,39 @@ class NotAReplay(StoreError):  # noqa: N818 - an outcome, not a fault
     """The schema is not one that `metering replay` has made and finished."""
 
     code = "not_a_replay"
+
+
+class Overtaken(StoreError):  # noqa: N818 - an outcome, not a fault
+    """Another rater has written meanwhile what this one was about to write; nothing was written."""
+
+    code = "overtaken"
+
+    def __init__(self) -> None:
+        super().__init__("another rater was at work meanwhile: run one at a time, and start this one again")
+
+
+class NoSuchSubscription(StoreError):  # noqa: N818 - an answer, not a fault
+    """There is no subscription of this name."""
+
+    code = "unknown_subscription"
+
+    def __init__(self, subscription: str) -> None:
+        super().__init__(f"there is no subscription {subscription!r}: see `metering catalog show`")
+
+
+class NoSuchPeriod(StoreError):  # noqa: N818 - an answer, not a fault
+    """A subscription has no period at this time."""
+
+    code = "unknown_period"
+
+    def __init__(self, subscription: str) -> None:
+        super().__init__(f"{subscription} has no period then: it has not begun, or has ended")
+
+
+class PeriodIsRated(StoreError):  # noqa: N818 - an answer, not a fault
+    """What was asked for provisionally is final."""
+
+    code = "period_is_rated"
+
+    def __init__(self, subscription: str) -> None:
+        super().__init__(f"this period of {subscription} is rated: read its version instead")

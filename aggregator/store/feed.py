@@ -89,3 +89,14 @@ async def end(connection: Connection) -> int:
     """The position of the last entry; 0 if there is none."""
     position: int = await connection.fetchval(STATEMENTS["feed_end"])
     return position
+
+
+async def pushed(connection: Connection, topic: str) -> int:
+    """The position up to which entries are known to lie in a topic; 0: none are."""
+    position: int = await connection.fetchval(STATEMENTS["pushed_position"], topic)
+    return position
+
+
+async def mark_pushed(connection: Connection, topic: str, position: int) -> None:
+    """Remember that every entry up to a position lies in a topic."""
+    await connection.execute(STATEMENTS["move_pushed_position"], topic, position)

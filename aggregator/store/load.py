@@ -118,18 +118,19 @@ async def catalog(connection: Connection) -> StoredCatalog:
 async def catalog_within(connection: Connection) -> StoredCatalog:
     """As `catalog`, within a transaction that already sees one state of the catalog."""
     head = await catalog_head(connection)
-    rows = await connection.fetch(STATEMENTS["meter_versions"])
-    return StoredCatalog(
-        head,
-        [
-            StoredMeterVersion(
-                row["meter_version_id"],
-                row["meter"],
-                row["version"],
-                row["definition"],
-                instant_us(row["effective_from"]),
-                row["retired"],
-            )
-            for row in rows
-        ],
-    )
+    return StoredCatalog(head, await meter_versions(connection))
+
+
+async def meter_versions(connection: Connection) -> list[StoredMeterVersion]:
+    """Every meter version there is."""
+    return [
+        StoredMeterVersion(
+            row["meter_version_id"],
+            row["meter"],
+            row["version"],
+            row["definition"],
+            instant_us(row["effective_from"]),
+            row["retired"],
+        )
+        for row in await connection.fetch(STATEMENTS["meter_versions"])
+    ]

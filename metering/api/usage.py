@@ -47,9 +47,7 @@ class UsageRow(BaseModel):
     other: bool = Field(description="Whether it holds what the meter's cardinality limit turned away.")
     start: TimeText = Field(description="Of the first window in it.")
     end: TimeText = Field(description="Of the last window in it.")
-    value: str | None = Field(
-        description="An exact decimal, late usage and voids included; null: every point of a gauge is void."
-    )
+    value: str = Field(description="An exact decimal, late usage and voids included.")
     on_time_value: str | None = Field(description="What came before its window was final; null: nothing.")
     events: int = Field(description="Events behind it, less those withdrawn.")
     adjustments: int = Field(description="How many of the rows behind it came after their window was final.")
@@ -177,7 +175,7 @@ def _row(meter: str, row: Total, final_before_us: int | None) -> UsageRow:
         other=row.is_other,
         start=row.start_us,
         end=row.end_us,
-        value=None if row.value is None else plain_text(row.value),
+        value=plain_text(row.value),
         on_time_value=None if row.on_time_value is None else plain_text(row.on_time_value),
         events=row.events,
         adjustments=row.adjustment_events,

@@ -40,12 +40,14 @@ for group, commands in {
         "publish": ("publish:publish", "Publish CloudEvents from JSON lines or a CSV file."),
         "worker": ("worker:worker", "Count what is in the topic."),
         "close": ("close:close", "Make windows final when nothing on time can follow."),
+        "rate": ("rate:rate", "Price what has become final."),
     },
     _SERVE: {
         "api": ("api:api", "Serve what was counted and rated over HTTP."),
     },
     _LOOK: {
         "totals": ("totals:totals", "Show what was counted."),
+        "rated": ("rated:rated", "Show what periods come to."),
         "status": ("status:status", "Show partitions, lag and what is refused."),
         "finality": ("finality:finality", "Show what is final, what is next and what blocks it."),
         "doctor": ("doctor:doctor", "Check the configuration, the servers and the ledger."),

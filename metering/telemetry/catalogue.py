@@ -207,6 +207,26 @@ CLOSE_DURATION: Final = Histogram(
     "metering.close.duration", "s", "Time to make final what can be.", bounds=SECONDS
 )
 
+VERSIONS: Final = Label(
+    "versions", "`first` of periods, or `later` ones that adjustments made", ("first", "later")
+)
+RATED_VERSIONS: Final = Counter(
+    "metering.rated.versions", "{version}", "Versions of rated totals written.", (VERSIONS,)
+)
+RATE_DURATION: Final = Histogram(
+    "metering.rate.duration",
+    "s",
+    "Time to rate the periods of one transaction.",
+    (VERSIONS,),
+    bounds=SECONDS,
+)
+THRESHOLDS_CROSSED: Final = Counter(
+    "metering.thresholds.crossed", "{threshold}", "Thresholds that usage has crossed."
+)
+FEED_PUSHED: Final = Counter(
+    "metering.feed.pushed", "{entry}", "Entries of the feed written to its Kafka topic."
+)
+
 PUBLISHED: Final = Counter("metering.publisher.sent", "{event}", "Events the brokers acknowledged.")
 PUBLISH_REFUSED: Final = Counter(
     "metering.publisher.refused", "{event}", "Events refused before they were sent.", (CODE,)

@@ -76,6 +76,12 @@ CREATE INDEX feed_by_kind ON feed (kind, position);
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON feed
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+-- How much of the feed is known to lie in a Kafka topic: the topic itself knows better, for as long as it keeps it.
+CREATE TABLE feed_push (
+    topic text PRIMARY KEY,
+    position bigint NOT NULL CHECK (position >= 0)
+) WITH (fillfactor = 50);
+
 -- A threshold is crossed once a period; `threshold` is its canonical text, such as `input 80%` or `amount 50`.
 CREATE TABLE threshold_crossing (
     subscription text COLLATE "C" NOT NULL,
@@ -90,14 +96,16 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON threshold_cros
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 GRANT SELECT ON
-    rated_total, subscription_rating, pending_cut, rater_progress, feed_head, feed, threshold_crossing
+    rated_total, subscription_rating, pending_cut, rater_progress, feed_head, feed, feed_push, threshold_crossing
 TO metering_worker, metering_reader;
-GRANT INSERT ON rated_total, subscription_rating, pending_cut, feed, threshold_crossing TO metering_worker;
+GRANT INSERT ON
+    rated_total, subscription_rating, pending_cut, feed, feed_push, threshold_crossing
+TO metering_worker;
 GRANT UPDATE (next_period_start, due_at) ON subscription_rating TO metering_worker;
 GRANT UPDATE (adjusted_through, subscription_version_id, plan_version_id, meter_version_id) ON rater_progress
 TO metering_worker;
-GRANT UPDATE (position) ON feed_head TO metering_worker;
+GRANT UPDATE (position) ON feed_head, feed_push TO metering_worker;
 GRANT DELETE ON pending_cut TO metering_worker; -- looked at
 
 -- migrate:down
-DROP TABLE threshold_crossing, feed, feed_head, rater_progress, pending_cut, subscription_rating, rated_total;
+DROP TABLE threshold_crossing, feed_push, feed, feed_head, rater_progress, pending_cut, subscription_rating, rated_total;

@@ -38,3 +38,10 @@ LIMIT $2
 
 -- name: feed_end
 SELECT position FROM feed_head
+
+-- name: pushed_position
+SELECT coalesce(max(p.position), 0) FROM feed_push AS p WHERE p.topic = $1
+
+-- name: move_pushed_position
+INSERT INTO feed_push (topic, position) VALUES ($1, $2)
+ON CONFLICT (topic) DO UPDATE SET position = excluded.position WHERE feed_push.position < excluded.position
