@@ -24,6 +24,10 @@ class Scope(StrEnum):
     SUBSCRIPTIONS_WRITE = "subscriptions:write"
 
 
+FOR_EVERYBODY: Final = frozenset({Scope.PLANS_WRITE, Scope.SUBSCRIPTIONS_WRITE})
+"""Only for tokens of every customer: whoever writes a subscription chooses whose usage it shows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """What the bearer of a token may do; `customers` None means every customer's."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from metering.api import feed, finality, meters, probes, usage
+from metering.api import feed, finality, meters, plans, probes, subscriptions, usage
 from metering.api.observing import Observing
 from metering.api.problems import MEDIA_TYPE, Problems
 from metering.api.services import Services
@@ -46,7 +46,7 @@ def make_app(services: Services) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.add_middleware(Observing, telemetry=services.telemetry, answer=problems.answer)
-    for resource in (meters, usage, finality, feed):
+    for resource in (meters, usage, finality, plans, subscriptions, feed):
         app.include_router(resource.router)
     app.include_router(probes.router)
     return app

@@ -37,9 +37,22 @@ def place_of(text: str, query: Sequence[Any], kinds: Sequence[type]) -> list[Any
         raise _refused("It cannot be read.") from None
     if mark != _mark(query):
         raise _refused("It belongs to a query with other parameters.")
-    if list(map(type, place)) != list(kinds):
+    if list(map(type, place)) != list(kinds) or not all(map(_storable, place)):
         raise _refused("It cannot be read.")
     return place
+
+
+def _storable(value: object) -> bool:
+    """Whether the database could hold the value: a cursor may have been made up."""
+    match value:
+        case int():
+            return -(2**63) <= value < 2**63
+        case str():
+            return "\0" not in value and not any("\ud800" <= one <= "\udfff" for one in value)
+        case list():
+            return all(map(_storable, value))
+        case _:
+            return True
 
 
 def _mark(query: Sequence[Any]) -> str:

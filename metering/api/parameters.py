@@ -2,6 +2,7 @@
 
 from typing import Annotated, Final
 
+from fastapi import Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -40,6 +41,10 @@ TimeText = Annotated[
 
 Storable = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00]+$")]
 """A name that can be in the database; whether it is there is another matter."""
+
+
+NameInPath = Annotated[str, Path(max_length=256, description="Its name.")]
+"""The name of a plan or a subscription."""
 
 
 class Parameters(BaseModel):

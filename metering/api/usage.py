@@ -90,7 +90,7 @@ async def usage(
         meter_version_ids=list(meter.versions),
         window_us=max(version.window_us for version in meter.versions.values()),
         subject=parameters.subject,
-        visible=visible_subjects(reading_.access),
+        visible=await visible_subjects(connection, reading_.access, parameters.subject),
         group_by=parameters.group_by,
         span=Stretch(micros(parameters.from_), micros(parameters.to)),
         by_window=parameters.by_window,

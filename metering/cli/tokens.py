@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 from cyclopts import App, Parameter
 
-from aggregator.access import Scope
+from aggregator.access import FOR_EVERYBODY, Scope
 from aggregator.store import migrate
 from aggregator.store import tokens as store
 from aggregator.store.connection import Connection
@@ -41,6 +41,13 @@ def create(
 ) -> None:
     """Make a token and print it, this once: only its hash is kept."""
     chosen, theirs = _scopes(scopes), _customers(customers, everybody=all_customers)
+    writing = chosen & FOR_EVERYBODY
+    if theirs is not None and writing:
+        raise UsageError(
+            "scope_for_everybody",
+            f"{', '.join(sorted(writing))} is for tokens of --all-customers alone: whoever may write a "
+            "subscription chooses whose usage it shows.",
+        )
     lifetime_us = duration_us(expires_in, "--expires-in")
 
     async def issue(connection: Connection) -> Issued:

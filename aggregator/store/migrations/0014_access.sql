@@ -8,12 +8,17 @@ CREATE TABLE api_token (
         cardinality(scopes) > 0
         AND scopes <@ ARRAY['usage:read', 'rated:read', 'feed:read', 'plans:write', 'subscriptions:write']
     ),
-    customers text[] COLLATE "C" CHECK (cardinality(customers) > 0), -- null: every customer
+    customers text[] COLLATE "C", -- null: every customer
     rotated_from text REFERENCES api_token,
     created_at timestamptz NOT NULL DEFAULT now(),
     created_by text NOT NULL CHECK (created_by <> ''),
     expires_at timestamptz,
-    revoked_at timestamptz
+    revoked_at timestamptz,
+    -- Whoever may write a subscription chooses whose usage it shows.
+    CONSTRAINT some_customers_are_only_read CHECK (
+        customers IS NULL
+        OR cardinality(customers) > 0 AND NOT scopes && ARRAY['plans:write', 'subscriptions:write']
+    )
 );
 
 -- A token's rights never change: only its end may come nearer.
@@ -56,8 +61,10 @@ END $$;
 GRANT SELECT ON audit TO metering_reader;
 GRANT SELECT ON api_token TO metering_api;
 GRANT INSERT (who, action, target, detail) ON audit TO metering_api;
+GRANT INSERT ON billing_apply, plan_version, subscription_version, subscription_subject TO metering_api;
 
 -- migrate:down
+REVOKE INSERT ON billing_apply, plan_version, subscription_version, subscription_subject FROM metering_api;
 DO $$
 BEGIN
     EXECUTE format('REVOKE USAGE ON SCHEMA %I FROM metering_api', current_schema());

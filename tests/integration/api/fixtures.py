@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from aggregator.access import Scope
+from aggregator.access import FOR_EVERYBODY, Scope
 from aggregator.store import tokens
 from aggregator.store.connection import Connection
 from metering.telemetry import Telemetry
@@ -75,7 +75,9 @@ class Api:
         return items
 
     async def token(self, *customers: str, scopes: frozenset[Scope] = EVERY_SCOPE) -> str:
-        """A token for these customers; for everybody's data if there are none."""
+        """A token for these customers; for everybody's data if there are none. It may do all that it can."""
+        if customers:
+            scopes -= FOR_EVERYBODY
         issued = await tokens.create(
             self.owner, "tests", scopes, customers or None, lifetime_us=None, who="tests"
         )

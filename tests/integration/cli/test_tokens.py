@@ -63,6 +63,10 @@ async def test_a_token_for_nobody_in_particular_is_not_made_by_accident(metering
         "token", "create", "x", "--scopes", "usage:write", "--all-customers", "--json", exits=2
     )
     assert ran.problems[0]["title"] == "unknown_scope"
+    ran = await metering(
+        "token", "create", "x", "--scopes", "plans:write", "--customers", "acme", "--json", exits=2
+    )
+    assert ran.problems[0]["title"] == "scope_for_everybody"
     await metering(*wanted, "--all-customers", "--expires-in", "soon", exits=2)
     assert (await metering("token", "list", "--all", "--json")).lines == []
 

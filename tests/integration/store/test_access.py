@@ -5,7 +5,7 @@ import pytest
 from integration.store.conftest import Connect
 from integration.store.counting import Store
 
-from aggregator.access import Scope
+from aggregator.access import FOR_EVERYBODY, Scope
 from aggregator.store import audit, interventions, tokens
 from aggregator.store.connection import Connection
 from aggregator.store.errors import Fenced
@@ -81,6 +81,14 @@ async def test_an_overlap_does_not_lengthen_a_life(migrated: Connection) -> None
     await tokens.rotate(migrated, old.token.token_id, overlap_us=9 * HOUR_US, lifetime_us=None, who="bob")
     (before, _) = await tokens.tokens(migrated)
     assert before.expires_us == old.token.expires_us
+
+
+@pytest.mark.parametrize("scope", FOR_EVERYBODY)
+async def test_no_token_of_some_customers_may_write(migrated: Connection, scope: Scope) -> None:
+    with pytest.raises(asyncpg.CheckViolationError, match="some_customers_are_only_read"):
+        await tokens.create(migrated, "x", [scope], ["acme"], lifetime_us=None, who="ada")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await tokens.create(migrated, "x", [Scope.FEED_READ], [], lifetime_us=None, who="ada")
 
 
 async def test_a_tokens_rights_never_change_not_even_by_the_owner(

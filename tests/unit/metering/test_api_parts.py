@@ -10,7 +10,14 @@ from metering.api.etags import digest_tag, names
 from metering.api.limits import RateLimit
 from metering.api.problems import ProblemResponseError
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.text(st.characters(exclude_characters="\0")),
+    st.lists,
+    max_leaves=5,
+)
 
 
 def test_the_description_is_up_to_date() -> None:
@@ -68,6 +75,12 @@ def test_a_cursor_of_another_query_is_refused(
     if str(query) != str(other):
         with pytest.raises(ProblemResponseError, match="invalid_cursor"):
             place_of(cursor(place, query), other, [type(one) for one in place])
+
+
+@pytest.mark.parametrize("value", ["a\0", "\ud800", 2**63, -(2**63) - 1, ["a\0"]])
+def test_a_cursor_holds_nothing_that_the_database_cannot(value: object) -> None:
+    with pytest.raises(ProblemResponseError, match="invalid_cursor"):
+        place_of(cursor([value], []), [], [type(value)])
 
 
 @given(st.text())
