@@ -94,7 +94,7 @@ async def test_usage_is_seen_by_whose_it_was_and_for_as_long(api: Api, two_custo
 
 
 async def test_a_window_that_others_share_is_seen_by_neither(api: Api, store: Store) -> None:
-    """Only if a subject moves in the middle of a window of a meter that is not charged: else it is refused."""
+    """A subject moves in the middle of a window of a meter that is not charged: else that is refused."""
     await insert(api.owner, new(price_plan()), new(subscription(start=START)))
     away = format_time(T0 + HOUR_US + 60_000_000)
     await insert(api.owner, new(subscription(start=START, end=away), 2, T0))
