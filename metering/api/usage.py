@@ -1,6 +1,7 @@
 """`GET /v1/usage`: what was counted, by window or summed."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from fastapi import APIRouter, Query, Request, Response
@@ -47,7 +48,9 @@ class UsageRow(BaseModel):
     other: bool = Field(description="Whether it holds what the meter's cardinality limit turned away.")
     start: TimeText = Field(description="Of the first window in it.")
     end: TimeText = Field(description="Of the last window in it.")
-    value: str = Field(description="An exact decimal, late usage and voids included.")
+    value: str | None = Field(
+        description="An exact decimal, late usage and voids included; null: a gauge without a point."
+    )
     on_time_value: str | None = Field(description="What came before its window was final; null: nothing.")
     events: int = Field(description="Events behind it, less those withdrawn.")
     adjustments: int = Field(description="How many of the rows behind it came after their window was final.")
@@ -175,9 +178,13 @@ def _row(meter: str, row: Total, final_before_us: int | None) -> UsageRow:
         other=row.is_other,
         start=row.start_us,
         end=row.end_us,
-        value=plain_text(row.value),
-        on_time_value=None if row.on_time_value is None else plain_text(row.on_time_value),
+        value=_exact(row.value),
+        on_time_value=_exact(row.on_time_value),
         events=row.events,
         adjustments=row.adjustment_events,
         status="final" if is_final else "provisional",
     )
+
+
+def _exact(value: Decimal | None) -> str | None:
+    return None if value is None else plain_text(value)
