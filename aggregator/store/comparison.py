@@ -22,7 +22,10 @@ PARTITIONS: Final = Aspect(
 METERS: Final = Aspect(
     "meter",
     ("partition", "meter"),
-    ("matched", "increments", "adjustments", "errors", "increment_sum", "adjustment_sum"),
+    (
+        *("matched", "increments", "adjustments", "voids", "errors"),
+        *("increment_sum", "adjustment_sum", "void_sum"),
+    ),
 )
 WINDOWS: Final = Aspect(
     "window",
@@ -30,16 +33,30 @@ WINDOWS: Final = Aspect(
     ("aggregation", "events", "value", "value_time", "value_offset", "first_offset", "last_offset"),
 )
 MEMBERS: Final = Aspect("member", (*_WINDOW, "member"), ())
+POINTS: Final = Aspect("point", (*_WINDOW, "point_time", "point_offset"), ("value",))
 ADJUSTMENTS: Final = Aspect(
     "adjustment",
     ("partition", "record_offset", "meter"),
-    ("subject", "groups", "window_start", "aggregation", "value", "member", "event_time", "log_time"),
+    (
+        *("kind", "subject", "groups", "window_start", "aggregation", "events", "value", "member"),
+        *("event_time", "log_time"),
+    ),
 )
 QUARANTINE: Final = Aspect(
     "quarantine",
     ("partition", "record_offset", "meter"),
     ("code", "source", "id", "type", "subject", "event_time", "origin"),
 )
+
+_STATEMENTS: Final = {
+    PARTITIONS: "compare_partitions",
+    METERS: "compare_meters",
+    WINDOWS: "compare_windows",
+    MEMBERS: "compare_members",
+    POINTS: "compare_points",
+    ADJUSTMENTS: "compare_adjustments",
+    QUARANTINE: "compare_quarantine",
+}
 
 
 async def compare(counted: Connection, replayed: Connection, ends: Mapping[int, int]) -> Comparison:
@@ -65,6 +82,8 @@ async def compare(counted: Connection, replayed: Connection, ends: Mapping[int, 
         async for pair in sides.pairs(MEMBERS):
             if pair.key[: len(_WINDOW)] not in grown:
                 found.take(MEMBERS, pair)
+        async for pair in sides.pairs(POINTS):
+            found.take(POINTS, pair)
         async for pair in sides.pairs(ADJUSTMENTS):
             found.take(ADJUSTMENTS, pair)
             _add_units(found, pair, pair.key[-1], ADJUSTMENTS)
@@ -86,7 +105,7 @@ class _Sides:
         return paired(self._rows(self._counted, aspect), self._rows(self._replayed, aspect))
 
     async def _rows(self, connection: Connection, aspect: Aspect) -> AsyncIterator[Row]:
-        statement = STATEMENTS[f"compare_{aspect.name if aspect.name == 'quarantine' else aspect.name + 's'}"]
+        statement = STATEMENTS[_STATEMENTS[aspect]]
         split = len(aspect.key)
         async for row in connection.cursor(statement, *self._ends, prefetch=_ROWS_AT_ONCE):
             columns = tuple(row)
@@ -120,4 +139,4 @@ def _units(row: Row | None, aspect: Aspect) -> Decimal:
         return Decimal(0)
     if columns["aggregation"] == "sum":
         return Decimal(columns["value"])
-    return Decimal(columns.get("events", 1))
+    return Decimal(columns["events"])

@@ -52,6 +52,7 @@ for group, commands in {
         "finality": ("finality:finality", "Show what is final, what is next and what blocks it."),
         "doctor": ("doctor:doctor", "Check the configuration, the servers and the ledger."),
         "quarantine": ("quarantine:app", "List or show refused records."),
+        "explain": ("explain:explain", "Show what a number was made of, and whether the log still says so."),
         "replay": ("replay:replay", "Count the log once more, into a schema beside."),
         "compare": ("compare:compare", "Show what differs between what was counted and a replay."),
         "config": ("config:config", "Show every setting and where it comes from."),

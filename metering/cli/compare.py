@@ -19,7 +19,7 @@ from schemas.codes import Code
 from schemas.number import plain_text
 
 STATEMENT_TIMEOUT_S: Final = 900.0  # whole tables are read
-_TIMES: Final = frozenset({"window_start", "value_time", "event_time", "log_time", "frontier"})
+_TIMES: Final = frozenset({"window_start", "value_time", "point_time", "event_time", "log_time", "frontier"})
 
 
 def compare(

@@ -25,7 +25,7 @@ SIZES: Final = [
 ]
 """How replays cut the log: as the workers did, into crumbs, and hardly at all."""
 
-ASPECTS: Final = {"partition", "meter", "window", "member", "adjustment", "quarantine"}
+ASPECTS: Final = {"partition", "meter", "window", "member", "point", "adjustment", "quarantine"}
 
 
 async def compared(

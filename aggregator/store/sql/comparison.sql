@@ -43,6 +43,24 @@ WHERE EXISTS (
 )
 ORDER BY 1, 2, 3, 4, 5, 6
 
+-- name: compare_points
+WITH named AS MATERIALIZED (
+    SELECT
+        s.series_id, v.meter COLLATE "C" AS meter, s.subject,
+        CASE WHEN s.is_other THEN '' ELSE (
+            SELECT coalesce(jsonb_object_agg(g.named ->> 'name', s.groups[g.place]), '{}')::text
+            FROM jsonb_array_elements(v.definition -> 'group_by') WITH ORDINALITY AS g (named, place)
+        ) END COLLATE "C" AS groups
+    FROM series AS s JOIN meter_version AS v ON v.meter_version_id = s.meter_version_id
+    WHERE v.definition ->> 'aggregation' = 'gauge'
+)
+SELECT n.meter, n.subject, n.groups, p.window_start, p.shard, p.point_time, p.point_offset, p.value
+FROM named AS n
+JOIN window_point AS p ON p.series_id = n.series_id
+JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = p.shard
+WHERE p.point_offset < e.next_offset
+ORDER BY 1, 2, 3, 4, 5, 6, 7
+
 -- name: compare_adjustments
 WITH named AS MATERIALIZED (
     SELECT
@@ -55,7 +73,7 @@ WITH named AS MATERIALIZED (
 )
 SELECT
     a.partition, a.record_offset, n.meter,
-    n.subject, n.groups, a.window_start, n.aggregation, a.value, a.member, a.event_time, a.log_time
+    a.kind, n.subject, n.groups, a.window_start, n.aggregation, a.events, a.value, a.member, a.event_time, a.log_time
 FROM adjustment AS a
 JOIN named AS n ON n.series_id = a.series_id
 JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = a.partition
@@ -91,8 +109,8 @@ ORDER BY 1
 SELECT
     b.partition, v.meter COLLATE "C" AS meter,
     sum(b.matched)::bigint AS matched, sum(b.increments)::bigint AS increments,
-    sum(b.adjustments)::bigint AS adjustments, sum(b.errors)::bigint AS errors,
-    sum(b.increment_sum) AS increment_sum, sum(b.adjustment_sum) AS adjustment_sum
+    sum(b.adjustments)::bigint AS adjustments, sum(b.voids)::bigint AS voids, sum(b.errors)::bigint AS errors,
+    sum(b.increment_sum) AS increment_sum, sum(b.adjustment_sum) AS adjustment_sum, sum(b.void_sum) AS void_sum
 FROM batch_meter AS b
 JOIN meter_version AS v ON v.meter_version_id = b.meter_version_id
 JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = b.partition
