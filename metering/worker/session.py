@@ -102,11 +102,12 @@ class Session(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _release(self) -> None:
         """Drain the tenure within the deadline; what is not committed by then is for the next owner."""
-        if self._task is None or self._tenure is None:
+        task, tenure = self._task, self._tenure  # while this waits, somebody else may abandon them
+        if task is None or tenure is None:
             return
-        self._tenure.drain()
-        await asyncio.wait([self._task], timeout=self._settings.drain_deadline_s)
-        if not self._task.done():
+        tenure.drain()
+        await asyncio.wait([task], timeout=self._settings.drain_deadline_s)
+        if not task.done():
             log.warning("drain_deadline_passed", deadline_s=self._settings.drain_deadline_s)
         await self._abandon()
 

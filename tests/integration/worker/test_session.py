@@ -27,6 +27,8 @@ class RecordingTenure:
         self.may_finish = asyncio.Event()
         self.may_finish.set()
         self.error: Exception | None = None
+        self.may_die = asyncio.Event()
+        self.may_die.set()
         self.fail = asyncio.Event()
 
     async def run(self) -> None:
@@ -43,6 +45,7 @@ class RecordingTenure:
             self.events.append("drained")
         except asyncio.CancelledError:
             self.events.append("abandoned")
+            await self.may_die.wait()
             raise
 
     def drain(self) -> None:
@@ -56,7 +59,8 @@ class Member:
         self.tenures: list[RecordingTenure] = []
         self.stop = asyncio.Event()
         self.consumer = group_consumer(settings)
-        self.task = asyncio.create_task(Session(settings, self.consumer, self._tenure).run(self.stop))
+        self.session = Session(settings, self.consumer, self._tenure)
+        self.task = asyncio.create_task(self.session.run(self.stop))
 
     def _tenure(self, consumer: AIOKafkaConsumer, assigned: Collection[TopicPartition]) -> RecordingTenure:
         self.tenures.append(RecordingTenure(consumer, assigned))
@@ -132,6 +136,24 @@ async def test_a_tenure_that_does_not_drain_in_time_is_abandoned(
     member.tenures[0].may_finish.clear()
     await member.leave()
     assert member.tenures[0].events == ["running", "draining", "abandoned"]
+
+
+async def test_partitions_may_be_revoked_while_their_tenure_is_being_abandoned(
+    topic: TopicFactory, settings_for: SettingsFactory
+) -> None:
+    name = await topic()
+    member = Member(settings_for(name, drain_deadline_s=0.2))
+    await becomes(lambda: member.holds(1))
+    (tenure,) = member.tenures
+    tenure.may_finish.clear()
+    tenure.may_die.clear()
+    member.stop.set()
+    await becomes(lambda: "abandoned" in tenure.events)
+    revoked = asyncio.create_task(member.session.on_partitions_revoked(tenure.logs))  # as the client does
+    await asyncio.sleep(0)
+    tenure.may_die.set()
+    await revoked
+    await asyncio.wait_for(member.task, 30)
 
 
 async def test_a_failed_tenure_ends_the_session_with_its_error(
