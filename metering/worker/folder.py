@@ -28,6 +28,7 @@ class Work:
     reading: Reading
     batch: Batch
     rewinds: int
+    rejected: frozenset[int] = frozenset()  # offsets in `reading` whose values the database has refused
 
     @property
     def is_stale(self) -> bool:
@@ -56,6 +57,9 @@ class Folder:
 
     async def fold_new(self, stretches: Sequence[Stretch]) -> list[Work]:
         """Fold each stretch on the state that its partition's batch in flight will leave behind."""
+        for stretch in stretches:
+            await self._reached(stretch)
+        stretches = [stretch for stretch in stretches if self._is_wanted(stretch)]
         begun = [self._owned[stretch.partition] for stretch in stretches]
         rewinds = [owned.rewinds for owned in begun]
         folded = await asyncio.to_thread(
@@ -98,13 +102,30 @@ class Folder:
         if needs.archive_hours and owned.flight is not None:
             # The ids in flight may be of these hours, and the database does not have them yet.
             await asyncio.wait([owned.flight])
-        if stretch.generation != owned.generation:
-            self._backlog.release([stretch])
+        await self._reached(stretch)
+        if not self._is_wanted(stretch):
             return None
         rewinds = owned.rewinds
         return self._followed(
             Work(owned, stretch, reading, await self.fold_on(owned.newest, reading), rewinds)
         )
+
+    async def _reached(self, stretch: Stretch) -> None:
+        """Wait until the partition's newest state ends where this begins.
+
+        The batch in flight leaves that state behind, unless it is being divided: then `newest` stands
+        somewhere inside of it until the last part is committed.
+        """
+        owned = self._owned[stretch.partition]
+        if owned.newest.next_offset != stretch.reading.first_offset and owned.flight is not None:
+            await asyncio.wait([owned.flight])
+
+    def _is_wanted(self, stretch: Stretch) -> bool:
+        """Whether it is not to be fetched again; if it is, it is let go."""
+        if stretch.generation == self._owned[stretch.partition].generation:
+            return True
+        self._backlog.release([stretch])
+        return False
 
     def _followed(self, work: Work) -> Work:
         if work.rewinds == work.owned.rewinds and not work.is_stale:

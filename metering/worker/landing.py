@@ -74,7 +74,7 @@ class Lander:
             except CatalogMoved:
                 await self._current.reload()
                 for work in works:
-                    await self._fold_from_committed(work, work.reading)
+                    await self._fold_from_committed(work, work.reading, work.rejected)
                 self._instruments.add(catalogue.CATALOG_REFOLDS, len(works))
             else:
                 break
@@ -111,7 +111,7 @@ class Lander:
         self, work: Work, reading: Reading, rejected: frozenset[int] = frozenset()
     ) -> None:
         owned = work.owned
-        work.reading = reading
+        work.reading, work.rejected = reading, rejected
         work.batch = await self._folder.fold_on(owned.committed, reading, rejected)
         owned.newest = work.batch.next_state
         owned.rewinds += 1

@@ -13,6 +13,7 @@ _LENGTH_BYTES: Final = 4
 _ENCRYPTION_REQUESTS: Final = {80_877_103, 80_877_104}  # SSLRequest, GSSENCRequest
 _COMMIT: Final = re.compile(rb"\s*(COMMIT|END)\b[^;]*;?\s*", re.IGNORECASE)
 _COMMITTED: Final = b"COMMIT\x00"
+_BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED"  # as only a flush says it
 
 
 def postgres_proxy(dsn: str) -> Proxy:
@@ -78,6 +79,31 @@ def asks_to_commit(message: bytes) -> bool:
 def says_committed(message: bytes) -> bool:
     """Tell whether a server's message is the CommandComplete of a COMMIT that took effect."""
     return message[:1] == b"C" and message[5:] == _COMMITTED
+
+
+def begins_flush(message: bytes) -> bool:
+    """Tell whether a client's message begins the transaction of a flush."""
+    return _BEGIN in message
+
+
+class HoldBegin(Rule):
+    """One flush, after `skip` others, begins and goes no further until `release`."""
+
+    def __init__(self, *, skip: int = 0) -> None:
+        self.happened = asyncio.Event()
+        self._skip = skip
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        self._released.set()
+
+    async def from_client(self, piece: bytes, link: Link) -> None:
+        if begins_flush(piece) and not self.happened.is_set():
+            self._skip -= 1
+            if self._skip < 0:
+                self.happened.set()
+                await self._released.wait()
+        link.server.write(piece)
 
 
 class CommitFault(Rule):

@@ -1,7 +1,7 @@
 """The database answers late, wrongly, twice or not at all, and every event is counted once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,14 +9,25 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from integration.worker.fixtures import NewWorld
-from integration.worker.world import Usage, asked, becomes, events, usages, waits_for_a_lock
+from integration.worker.world import (
+    METERS,
+    Usage,
+    apply_meters,
+    asked,
+    becomes,
+    events,
+    usages,
+    waits_for_a_lock,
+)
 from structlog.typing import EventDict
 from support.postgres_wire import (
     CommitFault,
+    HoldBegin,
     HoldCommit,
     LoseCommitReply,
     SwallowCommit,
     asks_to_commit,
+    begins_flush,
     dsn_through,
     postgres_proxy,
 )
@@ -24,6 +35,7 @@ from support.proxy import Link, Proxy, Rule
 
 from metering.dev.ports import free_ports
 from metering.worker import folder
+from metering.worker.backlog import Stretch
 from schemas.codes import Code
 from schemas.repair import REPAIR_HEADER, RepairOrigin
 
@@ -37,6 +49,7 @@ REFUSE_BAD = """
     END $$;
     CREATE TRIGGER refuse_bad BEFORE INSERT ON series FOR EACH ROW EXECUTE FUNCTION refuse_bad();
 """
+MORE = "  - {name: others, event_type: other, aggregation: count, window: 1h, grace: 1h}\n"
 QUICK = {"statement_timeout_s": 1.0, "lock_timeout_s": 0.5}
 
 
@@ -48,7 +61,7 @@ class OnFlushes(Rule):
         self._flushing: set[Link] = set()
 
     async def from_client(self, piece: bytes, link: Link) -> None:
-        if b"BEGIN ISOLATION LEVEL READ COMMITTED" in piece:
+        if begins_flush(piece):
             self._flushing.add(link)
         await (self.fault if link in self._flushing else super()).from_client(piece, link)
 
@@ -261,6 +274,58 @@ async def test_what_was_folded_after_a_refused_value_is_folded_again(
         await world.counts(12)
     del world.published[bad.id]
     assert await world.outcomes() == {"accepted": 10, "quarantined": 2}
+    await world.is_exact()
+
+
+async def test_a_batch_that_falls_due_while_the_one_before_it_is_divided_waits_for_its_last_part(
+    new_world: NewWorld, proxy: Proxy, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await new_world(partitions=1)
+    await world.database.execute(REFUSE_BAD)
+    asked_to_fold: list[int] = []
+    fold_new = folder.Folder.fold_new
+
+    async def noting(self: folder.Folder, stretches: Sequence[Stretch]) -> list[folder.Work]:
+        asked_to_fold.extend(stretch.reading.first_offset for stretch in stretches)
+        return await fold_new(self, stretches)
+
+    monkeypatch.setattr(folder.Folder, "fold_new", noting)
+    bad = Usage("bad", 1)
+    fault = HoldCommit()
+    proxy.rule = OnFlushes(fault)
+    await world.publish([*usages(20), bad, *usages(20)])
+    async with world.worker(postgres_dsn=dsn_through(proxy, database)):
+        await asyncio.wait_for(fault.happened.wait(), 60)  # of the first half: the whole was refused
+        first = usages(10)
+        await world.publish([*first, bad])
+        await becomes(lambda: 41 in asked_to_fold)
+        assert await world.outcomes() == {}
+        fault.release()
+        await world.publish(first)
+        await world.counts(62)
+    del world.published[bad.id]
+    assert await world.outcomes() == {"accepted": 50, "duplicate": 10, "quarantined": 2}
+    await world.is_exact()
+
+
+async def test_a_catalog_that_moves_while_a_refused_value_is_set_aside(
+    new_world: NewWorld, proxy: Proxy, database: str
+) -> None:
+    world = await new_world(partitions=1)
+    await world.database.execute(REFUSE_BAD)
+    bad = Usage("bad", 1)
+    # It is flushed as it came, then alone, and then without what was refused: that one is held.
+    fault = HoldBegin(skip=2)
+    proxy.rule = fault
+    async with world.worker(postgres_dsn=dsn_through(proxy, database)):
+        await world.publish([bad])
+        await asyncio.wait_for(fault.happened.wait(), 60)
+        await apply_meters(world.database, METERS + MORE)
+        fault.release()
+        await world.publish(usages(10))
+        await world.counts(11)
+    del world.published[bad.id]
+    assert await world.outcomes() == {"accepted": 10, "quarantined": 1}
     await world.is_exact()
 
 
