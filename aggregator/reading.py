@@ -8,7 +8,10 @@ import numpy as np
 
 from aggregator.batch import LogRecord
 from aggregator.memory import I64
-from schemas.wire import Event, Refusal, decode
+from schemas.binding import headers_bytes
+from schemas.event import MAX_BESIDE_VALUE_BYTES
+from schemas.repair import MAX_REPAIR_BYTES
+from schemas.wire import Event, Refusal, decode, too_large
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,16 +25,12 @@ class Reading:
     events: Sequence[Event | Refusal]  # one per record, as are these columns:
     offsets: I64
     timestamps_us: I64
+    size_bytes: int  # of the records' values, keys and headers
 
     def __post_init__(self) -> None:
         if not self.first_offset <= self.next_offset:
             msg = f"partition {self.partition}: offsets {self.first_offset}..{self.next_offset} run backwards"
             raise ValueError(msg)
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of the records' values and keys."""
-        return sum(len(r.value or b"") + len(r.key or b"") for r in self.records)
 
 
 def read(partition: int, first_offset: int, next_offset: int, records: Sequence[LogRecord]) -> Reading:
@@ -42,14 +41,19 @@ def read(partition: int, first_offset: int, next_offset: int, records: Sequence[
             f"lie outside offsets {first_offset}..{next_offset}"
         )
         raise ValueError(msg)
+    events = [decode(record.value, record.headers) for record in records]
+    beside = _beside_values(records)
+    if max(beside, default=0) > MAX_BESIDE_VALUE_BYTES:
+        events = [_judged_by_size(event, size) for event, size in zip(events, beside, strict=True)]
     return Reading(
         partition,
         first_offset,
         next_offset,
         records,
-        events=[decode(record.value, record.headers) for record in records],
+        events,
         offsets=np.array([record.offset for record in records], dtype=np.int64),
         timestamps_us=np.array([record.timestamp for record in records], dtype=np.int64) * 1000,
+        size_bytes=sum(beside) + _in_values(records),
     )
 
 
@@ -73,6 +77,7 @@ def concat(readings: Sequence[Reading]) -> Reading:
         [event for reading in readings for event in reading.events],
         np.concatenate([reading.offsets for reading in readings]),
         np.concatenate([reading.timestamps_us for reading in readings]),
+        sum(reading.size_bytes for reading in readings),
     )
 
 
@@ -93,12 +98,37 @@ def split(reading: Reading, offset: int) -> tuple[Reading, Reading]:
 
 
 def _part(reading: Reading, first_offset: int, next_offset: int, rows: slice) -> Reading:
+    records = reading.records[rows]
     return Reading(
         reading.partition,
         first_offset,
         next_offset,
-        reading.records[rows],
+        records,
         reading.events[rows],
         reading.offsets[rows],
         reading.timestamps_us[rows],
+        sum(_beside_values(records)) + _in_values(records),
     )
+
+
+def _judged_by_size(event: Event | Refusal, beside_value_bytes: int) -> Event | Refusal:
+    is_repair = isinstance(event, Event) and event.repair is not None
+    # What was small enough is so with the header that brings it back, too.
+    limit = MAX_BESIDE_VALUE_BYTES + (MAX_REPAIR_BYTES if is_repair else 0)
+    return too_large(event, beside_value_bytes) if beside_value_bytes > limit else event
+
+
+def _beside_values(records: Sequence[LogRecord]) -> list[int]:
+    """Bytes of each record's key and headers."""
+    sizes = []
+    last_headers, last_size = None, 0
+    for record in records:
+        if record.headers != last_headers:  # often they are those of the record before
+            last_headers, last_size = record.headers, headers_bytes(record.headers)
+        key = record.key
+        sizes.append(last_size if key is None else last_size + len(key))
+    return sizes
+
+
+def _in_values(records: Sequence[LogRecord]) -> int:
+    return sum([0 if record.value is None else len(record.value) for record in records])

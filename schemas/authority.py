@@ -6,7 +6,7 @@ from typing import TypedDict
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.binding import Headers, content_mode
+from schemas.binding import Headers, content_mode, is_unicode
 from schemas.codes import Code, Refused
 from schemas.event import (
     MAX_ID_CHARACTERS,
@@ -102,6 +102,9 @@ def _read(value: bytes | None, headers: Headers, document: dict[str, object]) ->
             if name in UsageEvent.model_fields:
                 document[name] = _text(header)
         document["datacontenttype"] = None if mode.content_type is None else _text(mode.content_type)
+    if mode.has_broken_names:
+        broken = [name for name, _ in headers if not is_unicode(name)]
+        raise Refused(Code.BAD_UTF8, f"headers are named {ascii(broken)[:200]}")
     repair_origin(headers)
     if mode.is_unknown_format:
         raise Refused(Code.BAD_CONTENT_TYPE, ascii(mode.content_type))

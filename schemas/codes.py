@@ -126,10 +126,10 @@ STOP_CODES: Final = _codes(Code.PARTITION_COUNT_CHANGED, Code.TOPIC_MISMATCH)
 SENTENCES: Final[Mapping[Code, str]] = MappingProxyType(
     {
         Code.NO_VALUE: "The record has no value (a tombstone): publish the event in the record's value.",
-        Code.OVERSIZE: "The value is longer than 262,144 bytes: send large payloads elsewhere and only the "
-        "fields that are metered here.",
+        Code.OVERSIZE: "The value is longer than 262,144 bytes, or key and headers together than 65,536: "
+        "send large payloads elsewhere and only the fields that are metered here.",
         Code.BAD_UTF8: "The text is not Unicode (broken UTF-8 or half a surrogate pair): encode JSON and "
-        "header values as UTF-8.",
+        "headers, names and values, as UTF-8.",
         Code.NOT_JSON: "The value is not JSON (RFC 8259): send one JSON text, without a byte order mark or "
         "anything after it.",
         Code.NESTED_TOO_DEEPLY: "The JSON nests deeper than 256 levels: flatten the data.",

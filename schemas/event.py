@@ -14,6 +14,9 @@ from schemas.number import exact_number
 from schemas.text import storable
 
 MAX_VALUE_BYTES: Final = 262_144
+MAX_BESIDE_VALUE_BYTES: Final = 65_536
+"""Of a record's key and headers together; see `schemas.binding.headers_bytes`."""
+
 MAX_ID_CHARACTERS: Final = 256
 MAX_SOURCE_CHARACTERS: Final = 256
 MAX_TYPE_CHARACTERS: Final = 128

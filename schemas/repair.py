@@ -9,6 +9,9 @@ from schemas.codes import Code, Refused
 REPAIR_HEADER: Final = "metering-repair"
 """The Kafka header's name; its value is `partition=…;offset=…;code=…[;meter_version=…]`."""
 
+MAX_REPAIR_BYTES: Final = 192
+"""What this header takes in the log at most."""
+
 _NATURAL: Final = "(0|[1-9][0-9]{0,18})"
 _ORIGIN: Final = f"partition={_NATURAL};offset={_NATURAL};code=([a-z0-9_]+)(?:;meter_version={_NATURAL})?"
 REPAIR_HEADER_PATTERN: Final = f"^{_ORIGIN}$"

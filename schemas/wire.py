@@ -79,6 +79,19 @@ class Refusal(NamedTuple):
     time_us: int | None = None
 
 
+def too_large(event: Event | Refusal, beside_value_bytes: int) -> Refusal:
+    """The refusal of a record whose key and headers are longer than they may be together."""
+    return Refusal(
+        Code.OVERSIZE,
+        f"{beside_value_bytes} bytes of key and headers",
+        event.id,
+        event.source,
+        event.type,
+        event.subject,
+        event.time_us,
+    )
+
+
 class _Attributes(msgspec.Struct, gc=False, kw_only=True):
     specversion: Literal["1.0"]
     id: Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
@@ -141,7 +154,7 @@ def _is_large_or_deep(value: bytes) -> bool:
 
 def _read_binary(value: bytes, mode: ContentMode) -> tuple[_Attributes, msgspec.Raw]:
     """The attributes and data of a live event in binary mode."""
-    if mode.attributes is None or mode.is_repair:
+    if mode.attributes is None or mode.is_repair or mode.has_broken_names:
         raise _Uncommon
     attributes = {name: header.decode() for name, header in mode.attributes.items() if 0 not in header}
     content_type = mode.content_type

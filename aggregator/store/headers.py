@@ -1,7 +1,8 @@
 """Kafka headers as JSON that any database text can hold, and back without loss.
 
 One `[name, base64 value]` per header, in order, for a name may repeat. A name that no text in the database
-can hold (U+0000, half a surrogate pair) is itself an array of one base64 text.
+can hold (U+0000, or bytes that are no UTF-8 and come as halves of surrogate pairs, see PEP 383) is itself an
+array of one base64 text: its bytes.
 """
 
 from base64 import b64decode, b64encode
@@ -31,11 +32,11 @@ def storable(text: str | None) -> str | None:
 
 
 def _stored_name(name: str) -> str | list[str | None]:
-    return name if storable(name) == name else [_base64(name.encode("utf-8", "surrogatepass"))]
+    return name if storable(name) == name else [_base64(name.encode("utf-8", "surrogateescape"))]
 
 
 def _read_name(stored: str | list[str]) -> str:
-    return stored if isinstance(stored, str) else b64decode(stored[0]).decode("utf-8", "surrogatepass")
+    return stored if isinstance(stored, str) else b64decode(stored[0]).decode("utf-8", "surrogateescape")
 
 
 def _base64(value: bytes | None) -> str | None:

@@ -112,7 +112,9 @@ def _payload(one: Kept) -> dict[str, Any]:
         "timestamp_type": one.timestamp_type,
         "key": _shown(one.key),
         "value": _shown(one.value),
-        "headers": [[name, _shown(value)] for name, value in one.headers],
+        "headers": [
+            [_shown(name.encode("utf-8", "surrogateescape")), _shown(value)] for name, value in one.headers
+        ],
     }
 
 

@@ -64,6 +64,7 @@ class Counting:
         self._intake = Intake(
             engine.settings,
             consumer,
+            engine.topic.reader.raw,
             owned,
             backlog,
             fetchable,

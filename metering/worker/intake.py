@@ -5,25 +5,29 @@ lies between the last position and this one is either a record or a gap (a trans
 transaction, compaction). aiokafka 0.14 moves a position without giving the record in two more cases, and in
 both it raises: a record that is too large, and records of other partitions that it had taken already when one
 could not be decoded. So after any error every partition is sent back to the offset that was accounted for.
+A record that only aiokafka cannot decode is read by `RawLog`; any other stops its partition.
 """
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
 from typing import Any, Final
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from aggregator.reading import read
 from metering.settings import Settings
 from metering.worker.backlog import Backlog, Stretch
 from metering.worker.log_reader import may_be_undecodable
 from metering.worker.owned import Owned
+from metering.worker.raw_log import RawLog
 from metering.worker.stops import Stop
 from schemas.codes import Code
+
+log = structlog.get_logger(__name__)
 
 POLL_MS: Final = 100
 ATTEMPTS: Final = 3
@@ -35,8 +39,8 @@ STEPPED_RECORDS: Final = 100_000
 QUIET_POLLS: Final = 50
 """or polls in a row that gave nothing."""
 
-_VALUE_BYTES: Final = attrgetter("serialized_value_size")
-_KEY_BYTES: Final = attrgetter("serialized_key_size")
+RETRY_S: Final = 0.5
+"""Pause after a raw read that no broker answered."""
 
 Records = Mapping[TopicPartition, Sequence[Any]]
 
@@ -48,6 +52,7 @@ class Intake:
         self,
         settings: Settings,
         consumer: AIOKafkaConsumer,
+        raw: RawLog,
         owned: Mapping[int, Owned],
         backlog: Backlog,
         fetchable: asyncio.Event,
@@ -56,6 +61,7 @@ class Intake:
     ) -> None:
         self._settings = settings
         self._consumer = consumer
+        self._raw = raw
         self._owned = owned
         self._backlog = backlog
         self._fetchable = fetchable  # set when a partition may be fetched again
@@ -82,8 +88,8 @@ class Intake:
                 await self._fetch(fetchable, room)
             except OffsetOutOfRangeError as error:
                 self._rewind()
-                (log,) = error.args[0]
-                self._on_out_of_range(self._owned[log.partition])
+                (where,) = error.args[0]
+                self._on_out_of_range(self._owned[where.partition])
             except Exception as error:
                 if not may_be_undecodable(error):
                     raise
@@ -113,15 +119,14 @@ class Intake:
         if owned.until is not None and position > owned.until:
             position, records = owned.until, [record for record in records if record.offset < owned.until]
         reading = read(owned.partition, owned.position, position, records)
-        size_bytes = sum(map(_VALUE_BYTES, records)) + sum(map(_KEY_BYTES, records))  # -1 for none: no matter
-        self._backlog.add(Stretch(reading, owned.generation, max(0, size_bytes), began_ns, ended_ns))
+        self._backlog.add(Stretch(reading, owned.generation, reading.size_bytes, began_ns, ended_ns))
         owned.position = position
         if records:
             owned.log_end_us = max(records[-1].timestamp * 1000, owned.log_end_us or 0)
             owned.active_at_s = time.monotonic()
 
     async def _examine(self, owned: Owned) -> None:
-        """Fetch one partition alone; if that fails, record by record up to the one that cannot be read."""
+        """Fetch one partition alone; if that fails, past aiokafka's own decoding."""
         try:
             if owned.fetchable:
                 await self._fetch([owned], self._settings.max_poll_records)
@@ -129,9 +134,37 @@ class Intake:
             if not may_be_undecodable(error):
                 raise
             self._rewind()
-            await self._step(owned)
+            await self._take_raw(owned)
+
+    async def _take_raw(self, owned: Owned) -> None:
+        """Take what aiokafka cannot read for its headers' names; if that is not it, find the record."""
+        goes_on = True
+        while goes_on and owned.fetchable:
+            await self._backlog.room()
+            began_ns = time.time_ns()
+            generation, first_offset = owned.generation, owned.position
+            try:
+                piece = await self._raw.read(owned.partition, first_offset)
+            except Exception as error:
+                if may_be_undecodable(error):
+                    await self._step(owned)
+                    return
+                if not isinstance(error, (KafkaError, OSError)):
+                    raise
+                log.warning("raw_read_failed", partition=owned.partition, error=repr(error))
+                self._suspects.append(owned)
+                await asyncio.sleep(RETRY_S)
+                return
+            if owned.generation != generation or not owned.fetchable:
+                return  # it is fetched again, if at all
+            goes_on = piece.has_broken_names
+            if piece.next_offset > first_offset:
+                self._account(owned, piece.next_offset, piece.records, began_ns, time.time_ns())
+                self._consumer.seek(owned.log, owned.position)
+            await asyncio.sleep(0)
 
     async def _step(self, owned: Owned) -> None:
+        """Fetch record by record, up to the one that cannot be read."""
         failures = stepped = quiet = 0
         while owned.fetchable and stepped < STEPPED_RECORDS and quiet < QUIET_POLLS:
             await self._backlog.room()
@@ -154,19 +187,28 @@ class Intake:
 
     async def _readable_again(self, owned: Owned) -> int:
         """Where the log can be read again: with a record, all that comes after it in its batch is lost."""
-        unreadable, readable = owned.position, owned.end_offset or owned.position + 1
+        unreadable = owned.position
+        readable = self._consumer.highwater(owned.log) or owned.end_offset or unreadable + 1
         while readable - unreadable > 1:
             middle = (unreadable + readable) // 2
-            self._consumer.seek(owned.log, middle)
+            if await self._is_readable(owned, middle):
+                readable = middle
+            else:
+                unreadable = middle
+        return readable
+
+    async def _is_readable(self, owned: Owned, offset: int) -> bool:
+        self._consumer.seek(owned.log, offset)
+        for _ in range(QUIET_POLLS):
             try:
-                await self._consumer.getmany(owned.log, timeout_ms=POLL_MS, max_records=1)
+                taken = await self._consumer.getmany(owned.log, timeout_ms=POLL_MS, max_records=1)
             except Exception as error:
                 if not may_be_undecodable(error):
                     raise
-                unreadable = middle
-            else:
-                readable = middle
-        return readable
+                return False
+            if taken or await self._consumer.position(owned.log) > offset:
+                break
+        return True
 
     def _rewind(self) -> None:
         """Send the client back to what was accounted for: an error may have swallowed records."""

@@ -12,6 +12,8 @@ from aiokafka.errors import (
     UnsupportedCodecError,
 )
 
+from metering.worker.raw_log import RawLog
+
 READ_TIMEOUT_S: Final = 30.0
 _POLL_MS: Final = 500
 _UNDECODABLE: Final = (CorruptRecordException, RecordTooLargeError, UnsupportedCodecError)
@@ -28,6 +30,7 @@ class LogReader:
     """Reads a topic without being a member of anything; one call at a time."""
 
     def __init__(self, consumer: AIOKafkaConsumer, topic: str) -> None:
+        self.raw = RawLog(consumer, topic)
         self._consumer = consumer
         self._topic = topic
         self._turn = asyncio.Lock()
@@ -68,14 +71,23 @@ class LogReader:
             records: list[ConsumerRecord[bytes, bytes]] = []
             while not records and await self._consumer.position(log) <= offset:
                 try:
-                    # One at a time: what comes after it in the same batch may not be readable.
-                    taken = await self._consumer.getmany(log, timeout_ms=_POLL_MS, max_records=1)
+                    records = await self._take(log, offset)
                 except Exception as error:
                     if may_be_undecodable(error):
                         raise UnreadableRecordError(partition, offset, error) from error
                     raise
-                records = taken.get(log, [])
         return records[0] if records and records[0].offset == offset else None
+
+    async def _take(self, log: TopicPartition, offset: int) -> "list[ConsumerRecord[bytes, bytes]]":
+        try:
+            # One at a time: what comes after it in the same batch may not be readable.
+            taken = await self._consumer.getmany(log, timeout_ms=_POLL_MS, max_records=1)
+        except UnicodeDecodeError:
+            piece = await self.raw.read(log.partition, offset)
+            self._consumer.seek(log, piece.next_offset)
+            return [*piece.records[:1]]
+        records: list[ConsumerRecord[bytes, bytes]] = taken.get(log, [])
+        return records
 
 
 class UnreadableRecordError(Exception):

@@ -2,7 +2,7 @@
 
 import struct
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c
-from integration.worker.fixtures import NewWorld, ProduceUndecodable, SettingsFactory
+from integration.worker.fixtures import NewWorld, ProduceRaw, ProduceUndecodable, RawRecord, SettingsFactory
 from integration.worker.world import World, apply_meters, superuser
 from structlog.typing import EventDict
 from support.topics import TopicFactory
@@ -91,36 +91,62 @@ async def transactions(kafka_bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
 
 @pytest.fixture
 def produce_undecodable(kafka_bootstrap: str) -> ProduceUndecodable:
-    """Appends a batch of three records; the second one's header has a name that is not UTF-8.
+    """Appends a batch of three records, the second of which has attributes of more than seven bits.
 
-    The broker takes it, for it does not look into records; aiokafka cannot decode it.
+    The broker takes it, for they are not used; aiokafka reads them as a number of variable length.
     """
 
     async def produce(topic: str, partition: int) -> None:
-        async with AIOKafkaProducer(bootstrap_servers=kafka_bootstrap) as producer:
-            batch = producer.create_batch()
-        for headers in ([], [("name", b"value")], []):
-            batch.append(key=None, value=b"{}", timestamp=time.time_ns() // 1_000_000, headers=headers)
-        await _append(kafka_bootstrap, topic, partition, _resealed(batch, b"name", b"\xff\xfe\xff\xfe"))
+        sealed = await _sealed(kafka_bootstrap, [(b"{}", []), (b'"undecodable"', []), (b"{}", [])])
+        # Attributes, timestamp, offset, key and length stand before the value, with a byte each.
+        sealed[sealed.index(b'"undecodable"') - 5] = 0x80
+        await _append(kafka_bootstrap, topic, partition, sealed)
 
     return produce
 
 
-def _resealed(batch: Any, old: bytes, new: bytes) -> bytes:
-    """The batch with some of its bytes replaced and its checksum made right."""
+@pytest.fixture
+def produce_raw(kafka_bootstrap: str) -> ProduceRaw:
+    """Appends a batch of records whose headers' names are bytes."""
+
+    async def produce(topic: str, partition: int, records: Sequence[RawRecord]) -> None:
+        # Each name is written as text of the same length, and then exchanged.
+        names = sorted({name for _, headers in records for name, _ in headers})
+        texts = {name: f"{place:X>{len(name)}}" for place, name in enumerate(names)}
+        assert all(len(texts[name]) == len(name) for name in names), "a name is too short to be told apart"
+        sealed = await _sealed(
+            kafka_bootstrap,
+            [(value, [(texts[name], text) for name, text in headers]) for value, headers in records],
+        )
+        for name, text in texts.items():
+            sealed = sealed.replace(text.encode(), name)
+        await _append(kafka_bootstrap, topic, partition, sealed)
+
+    return produce
+
+
+async def _sealed(bootstrap_servers: str, records: Iterable[tuple[bytes, Any]]) -> bytearray:
+    """A batch as a producer would send it."""
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap_servers) as producer:
+        batch = producer.create_batch()
+    now_ms = time.time_ns() // 1_000_000
+    for value, headers in records:
+        batch.append(key=None, value=value, timestamp=now_ms, headers=headers)
     batch.close()
-    sealed = bytearray(batch._builder.build().replace(old, new))
-    struct.pack_into(">I", sealed, 17, calc_crc32c(bytes(sealed[21:])))
-    return bytes(sealed)
+    return bytearray(batch._builder.build())
 
 
-async def _append(bootstrap_servers: str, topic: str, partition: int, batch: bytes) -> None:
+async def _append(bootstrap_servers: str, topic: str, partition: int, batch: bytearray) -> None:
+    """Append a batch that was tampered with, its checksum made right."""
+    struct.pack_into(">I", batch, 17, calc_crc32c(bytes(batch[21:])))
     client = AIOKafkaClient(bootstrap_servers=bootstrap_servers)
     await client.bootstrap()
     try:
         await client.set_topics([topic])
         leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
-        answer = await client.send(leader, ProduceRequest(None, -1, 10_000, [(topic, [(partition, batch)])]))
+        answer = await client.send(
+            leader, ProduceRequest(None, -1, 10_000, [(topic, [(partition, bytes(batch))])])
+        )
         ((_, ((_, error_code, *_),)),) = answer.topics
         assert error_code == 0
     finally:

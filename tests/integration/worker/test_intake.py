@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from integration.worker.fixtures import ProduceUndecodable, SettingsFactory
+from integration.worker.fixtures import ProduceRaw, ProduceUndecodable, SettingsFactory
 from support.topics import TopicFactory
 
 from metering.dev.conditions import until
@@ -16,8 +16,10 @@ from metering.worker.backlog import Backlog, Stretch
 from metering.worker.clients import close_consumer, reading_consumer
 from metering.worker.intake import Intake
 from metering.worker.owned import Owned
+from metering.worker.raw_log import RawLog
 from metering.worker.stops import Stop
 from schemas.codes import Code
+from schemas.wire import Refusal
 
 
 class Taken:
@@ -39,6 +41,7 @@ class Taken:
         self.intake = Intake(
             settings,
             consumer,
+            RawLog(consumer, settings.topic),
             self.owned,
             self.backlog,
             asyncio.Event(),
@@ -158,11 +161,67 @@ async def test_a_record_that_cannot_be_decoded_stops_its_partition_and_loses_not
         assert await until(has_stopped, deadline_s=30)
         (stop,) = taken.stops
         assert (stop.code, stop.partition, stop.offset) == (Code.UNDECODABLE_RECORD, 1, 21)
-        assert "UnicodeDecodeError" in stop.seen
+        assert "CorruptRecordException" in stop.seen
         assert taken.offsets(1) == list(range(21)), "what lies before it is counted"
         # aiokafka moves the other partitions' positions over records that it throws away with the error.
         assert taken.offsets(0) == taken.offsets(2) == list(range(40))
         assert all(taken.ranges_join(partition) for partition in range(3))
+
+
+async def test_records_whose_headers_have_names_that_are_no_utf8_are_refused_and_nothing_else_is_lost(
+    topic: TopicFactory,
+    settings_for: SettingsFactory,
+    producer: AIOKafkaProducer,
+    transactions: AIOKafkaProducer,
+    produce_raw: ProduceRaw,
+) -> None:
+    name = await topic(partitions=2)
+    for partition in (0, 1):
+        await producer.send_and_wait(name, b"{}", partition=partition)
+    # An aborted transaction before, and a committed one after it, in the same fetch.
+    for end in (transactions.abort_transaction, transactions.commit_transaction):
+        await transactions.begin_transaction()
+        await transactions.send_and_wait(name, b"{}", partition=0)
+        await end()
+        odd = [(b"{}", [(b"n\xfcme", b"v"), (b"name", b"\xfc")])]
+        await produce_raw(name, 0, [(b"{}", []), *odd, *odd, (b"{}", [])])
+    for partition in (0, 1):
+        await producer.send_and_wait(name, b"{}", partition=partition)
+
+    async with taking(settings_for(name), range(2)) as taken:
+        assert await taken.reaches(0, 14)
+        assert await taken.reaches(1, 2)
+        assert not taken.stops
+        assert taken.offsets(0) == [0, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13]
+        assert taken.offsets(1) == [0, 1]
+        assert all(taken.ranges_join(partition) for partition in range(2))
+        read = [
+            (record.offset, record.headers, event.code)
+            for stretch in taken.stretches(0)
+            for record, event in zip(stretch.records, stretch.reading.events, strict=True)
+            if isinstance(event, Refusal) and event.code is Code.BAD_UTF8
+        ]
+        headers = (("n\udcfcme", b"v"), ("name", b"\xfc"))
+        assert read == [(offset, headers, Code.BAD_UTF8) for offset in (4, 5, 10, 11)]
+
+
+async def test_headers_count_as_bytes(
+    topic: TopicFactory, settings_for: SettingsFactory, producer: AIOKafkaProducer
+) -> None:
+    name = await topic()
+    for number in range(20):
+        await producer.send(name, b"{}", key=b"key", headers=[("header", b"%04d" % number * 1000)])
+    await producer.flush()
+    async with taking(
+        settings_for(name, flush_bytes=20_000, buffer_bytes=40_000, max_poll_records=5), [0]
+    ) as taken:
+
+        async def is_full() -> bool:
+            return not taken.backlog.room_records
+
+        assert await until(is_full, deadline_s=30)
+        assert taken.backlog.held_records < 20
+        assert taken.backlog.held_bytes == taken.backlog.held_records * (5 + 4006 + 6)
 
 
 async def test_an_offset_outside_the_log_is_told(

@@ -183,6 +183,20 @@ def test_headers_decide_the_mode_whatever_the_value_looks_like() -> None:
 
 
 @pytest.mark.parametrize("headers", [[], binary()])
+@pytest.mark.parametrize("name", ["n\udcfcme", "ce_\udcfc", "n\xfcme"])
+def test_the_names_of_headers_are_unicode(headers: Headers, name: str) -> None:
+    value = json.dumps(DATA).encode() if headers else structured()
+    judged = decode(value, [*headers, (name, b"v")])
+    if name == "n\xfcme":
+        assert isinstance(judged, Event)
+    else:
+        assert isinstance(judged, Refusal)
+        assert judged.code is Code.BAD_UTF8
+        assert "udcfc" in judged.detail
+        assert judged.id == (ATTRIBUTES["id"] if headers else None)
+
+
+@pytest.mark.parametrize("headers", [[], binary()])
 def test_a_repair_record_names_its_origin(headers: Headers) -> None:
     origin = RepairOrigin(3, 42, Code.MISPLACED)
     value = json.dumps(DATA).encode() if headers else structured()
