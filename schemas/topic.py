@@ -5,15 +5,15 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from schemas.document import DocumentCode, DocumentError, Written, problem_error, read_document, validate
-from schemas.event import MAX_VALUE_BYTES
+from schemas.event import MAX_BESIDE_VALUE_BYTES, MAX_VALUE_BYTES
 from schemas.partitioner import PartitionerName
 
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
 UNLIMITED: Final = -1
 
-HEADERS_BYTES: Final = 65_536
-"""Room left beside the longest value for a record's key and headers."""
+LARGEST_RECORD_BYTES: Final = MAX_VALUE_BYTES + MAX_BESIDE_VALUE_BYTES + 512
+"""What the log takes of the largest record that is counted, with the header that republishing it adds."""
 
 _NAME: Final = Written("[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}", "write up to 249 of A-Z, a-z, 0-9, ., _ and -")
 
@@ -42,7 +42,7 @@ class TopicContract(BaseModel):
     )
     retention_ms: int = Field(30 * DAY_S * 1000, ge=UNLIMITED, description="-1: for ever.")
     compression: Literal["producer", "gzip", "snappy", "lz4", "zstd", "uncompressed"] = "producer"
-    max_message_bytes: int = Field(1_048_588, ge=MAX_VALUE_BYTES + HEADERS_BYTES, le=2**31 - 1)
+    max_message_bytes: int = Field(1_048_588, ge=LARGEST_RECORD_BYTES, le=2**31 - 1)
     acceptance_window_s: int = Field(
         48 * HOUR_S, ge=HOUR_S, description="How far behind the frontier an event's time may be."
     )

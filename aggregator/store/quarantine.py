@@ -1,7 +1,7 @@
 """Refused records: kept as they came."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -11,6 +11,9 @@ from aggregator.store.headers import Headers, read_headers, storable, stored_hea
 from aggregator.store.sent import Sent
 from aggregator.store.statements import STATEMENTS
 from schemas.codes import Code
+
+STATEMENT_BYTES: Final = 64 * 1024 * 1024
+"""Keys, values and headers sent at once; headers are longer here than in the log, for they are base64."""
 
 
 class Refusal(NamedTuple):
@@ -41,10 +44,32 @@ class Kept(NamedTuple):
     headers: Headers
 
 
+class _Columns(NamedTuple):
+    """A row as `insert_quarantined` takes it."""
+
+    partition: int
+    record_offset: int
+    meter_version_id: int
+    code: str
+    detail: str | None
+    record_us: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
+    headers: str
+    source: str | None
+    id: str | None
+    type: str | None
+    subject: str | None
+    event_us: int | None
+    origin: str | None
+
+
 async def write(sent: Sent, batches: Sequence[Batch]) -> None:
     """Keep what the batches refused; what is misplaced is put into the outbox too."""
     refused = [(batch.partition, row) for batch in batches for row in batch.quarantined]
-    await sent.insert("insert_quarantined", [_columns(partition, row) for partition, row in refused])
+    for part in _parts(refused):
+        await sent.insert("insert_quarantined", part)
     await sent.insert(
         "insert_misplaced",
         [
@@ -53,6 +78,20 @@ async def write(sent: Sent, batches: Sequence[Batch]) -> None:
             if row.target_partition is not None
         ],
     )
+
+
+def _parts(refused: Sequence[tuple[int, Quarantined]]) -> Iterator[list[_Columns]]:
+    """The rows, in as many statements as keep each far from the gigabyte that one value may have."""
+    part: list[_Columns] = []
+    size_bytes = 0
+    for partition, row in refused:
+        columns = _columns(partition, row)
+        part.append(columns)
+        size_bytes += len(columns.key or b"") + len(columns.value or b"") + len(columns.headers)
+        if size_bytes >= STATEMENT_BYTES:
+            yield part
+            part, size_bytes = [], 0
+    yield part
 
 
 async def counts(connection: Connection) -> dict[str, int]:
@@ -96,8 +135,8 @@ def _refusal(row: asyncpg.Record) -> Refusal:
     )
 
 
-def _columns(partition: int, row: Quarantined) -> tuple[object, ...]:
-    return (
+def _columns(partition: int, row: Quarantined) -> _Columns:
+    return _Columns(
         partition,
         row.offset,
         row.meter_version_id or 0,

@@ -24,6 +24,9 @@ NEVER_MS: Final = 24 * 3600 * 1000
 REBALANCE_MARGIN_S: Final = 10.0
 """The group waits for a draining worker this much longer than the worker takes at most."""
 
+REPUBLISHED_BYTES: Final = 64 * 1024 * 1024
+"""Longest repair record that is sent: longer than any that a topic's contract has room for."""
+
 _LOOK_BYTES: Final = 65_536
 
 _EXACT: Final[dict[str, Any]] = {
@@ -80,9 +83,17 @@ def control_producer(settings: Settings) -> AIOKafkaProducer:
     """A producer for ticks and repair records, acknowledged by all replicas.
 
     It need not be idempotent: a second tick counts as little as the first, and a second copy of a repair
-    record is a duplicate. So it has no sequence to lose, and works for as long as the process does.
+    record is a duplicate. So it has no sequence to lose, and works for as long as the process does. What the
+    topic took from others it has to take again: compressed, for the topic's limit is that of the compressed
+    batch, while the client's is that of the record.
     """
-    return AIOKafkaProducer(**kafka_options(settings), client_id=f"{settings.instance}-control", acks="all")
+    return AIOKafkaProducer(
+        **kafka_options(settings),
+        client_id=f"{settings.instance}-control",
+        acks="all",
+        compression_type="lz4",
+        max_request_size=REPUBLISHED_BYTES,
+    )
 
 
 def check_background(consumer: AIOKafkaConsumer) -> None:

@@ -9,7 +9,7 @@ from integration.store.conftest import Connect
 from integration.store.counting import STAMP, Store
 
 from aggregator.batch import Increment, WindowKey
-from aggregator.store import doctor
+from aggregator.store import doctor, quarantine
 from aggregator.store.cache import StoreCache
 from aggregator.store.claim import claim
 from aggregator.store.errors import CatalogMoved, Fenced, NotApplied, StoreRejected
@@ -229,13 +229,25 @@ async def test_text_that_is_no_unicode_is_refused(store: Store, connected: Conne
 
 
 async def test_quarantine_takes_whatever_a_producer_wrote(store: Store) -> None:
-    headers = [("nul \0", b"\0"), ("half \ud800", b""), ("a", b"1")]
+    headers = [("nul \0", b"\0"), ("L\udcfc", b""), ("a", b"1")]
     batch = store.logs[0].batch([Spoken(refused="nul_character", subject="a\0b", headers=headers)])
     await store.flush(batch)
     row = await store.owner.fetchrow("SELECT subject, headers FROM quarantine")
     assert row is not None
     assert row["subject"] == "a\ufffdb"
-    assert [name for name, _ in row["headers"]] == [["bnVsIAA="], ["aGFsZiDtoIA="], "a"]
+    assert [name for name, _ in row["headers"]] == [["bnVsIAA="], ["TPw="], "a"]
+
+
+async def test_refused_records_are_sent_in_pieces(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "STATEMENT_BYTES", 1000)
+    headers = [("h", b"x" * 300)]  # 400 bytes in base64
+    records = [Spoken(refused="not_json", headers=headers) for _ in range(8)]
+    await store.flush(store.logs[0].batch(records[:1]))
+    one = await store.flush(store.logs[0].batch(records[1:2]))
+    assert await store.flush(store.logs[0].batch(records[2:])) == one + 1
+    rows = await store.owner.fetch("SELECT record_offset, headers FROM quarantine ORDER BY 1")
+    assert [row["record_offset"] for row in rows] == list(range(8))
+    assert await doctor.checks(store.owner) == []
 
 
 async def test_an_offset_that_is_not_the_partitions_is_fenced(store: Store) -> None:

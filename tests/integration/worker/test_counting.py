@@ -1,15 +1,18 @@
 """What is published is counted once: across batches, restarts, copies, refusals, gaps and wrong places."""
 
 import asyncio
+import random
 from dataclasses import replace
 from datetime import timedelta
 
 from aiokafka import AIOKafkaProducer
-from integration.worker.fixtures import NewWorld
+from integration.worker.fixtures import NewWorld, ProduceRaw
 from integration.worker.world import METERS, Usage, apply_meters, usages
 
+from aggregator.store.headers import read_headers
 from metering.dev.conditions import until
 from schemas.codes import Code
+from schemas.event import MAX_BESIDE_VALUE_BYTES, MAX_VALUE_BYTES
 from schemas.partitioner import murmur2_partition
 from schemas.repair import REPAIR_HEADER
 
@@ -207,6 +210,52 @@ async def test_kafka_is_told_what_is_committed(new_world: NewWorld) -> None:
         assert [stored.offset for stored in offsets.values()] == [30]
     finally:
         await admin.close()
+
+
+async def test_a_misplaced_record_may_be_as_large_as_any(new_world: NewWorld) -> None:
+    world = await new_world(partitions=2)
+    wrong = 1 - murmur2_partition(b"subject-0", 2)
+    largest = Usage("subject-0", 5, pad=MAX_VALUE_BYTES - 400)
+    largest_header = random.Random(1).randbytes(MAX_BESIDE_VALUE_BYTES - 50)
+    # The broker compares what is compressed with its limit, a client each record as it is.
+    compressible = Usage("subject-0", 7)
+    async with AIOKafkaProducer(
+        bootstrap_servers=world.settings.kafka_bootstrap_servers,
+        compression_type="lz4",
+        max_request_size=2**24,
+    ) as producer:
+        for event, header in ((largest, largest_header), (compressible, bytes(1_100_000))):
+            await producer.send_and_wait(
+                world.settings.topic, event.value, key=b"odd key", partition=wrong, headers=[("h", header)]
+            )
+    await world.publish(usages(10))
+    world.published[largest.id] = largest
+    assert await world.catch_up() == 0
+    kept = await world.rows("SELECT code, id FROM quarantine ORDER BY code")
+    assert kept == [{"code": "misplaced", "id": largest.id}, {"code": "oversize", "id": compressible.id}]
+    await world.is_exact()
+
+
+async def test_a_header_whose_name_is_no_utf8_refuses_its_record_alone(
+    new_world: NewWorld, produce_raw: ProduceRaw
+) -> None:
+    world = await new_world(partitions=1)
+    await world.publish(usages(10))
+    odd = Usage("subject-0", 5)
+    for _ in range(2):  # the second worker looks at the last record that the first has counted
+        good = usages(2, subjects=1)
+        latin_1 = (odd.value, [("M\xfcller".encode("latin-1"), b"1")])
+        await produce_raw(
+            world.settings.topic, 0, [(good[0].value, []), latin_1, (good[1].value, []), latin_1]
+        )
+        world.published.update({event.id: event for event in good})
+        assert await world.catch_up() == 0
+    await world.is_exact()
+    kept = await world.rows("SELECT code, value, headers FROM quarantine")
+    assert len(kept) == 4
+    for row in kept:
+        assert (row["code"], row["value"]) == ("bad_utf8", odd.value)
+        assert read_headers(row["headers"]) == [("M\udcfcller", b"1")]
 
 
 async def test_a_repair_record_names_its_origin(new_world: NewWorld) -> None:
