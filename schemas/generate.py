@@ -37,17 +37,22 @@ class _Untitled(GenerateJsonSchema):
 def documents() -> dict[str, str]:
     """The text of every generated document, by file name."""
     topics = [load_topic(path.read_text(), path.name) for path in sorted(_FOLDER.glob("topics/*.yaml"))]
-    withdrawn_schema = json_schema(Withdrawn)
-    event_schema = json_schema(UsageEvent) | {
-        "if": {"properties": {"type": {"const": VOID_TYPE}}, "required": ["type"]},
-        "then": {"properties": {"data": {"$ref": "withdrawn-event.schema.json"}}},
-    }
+    event_schema = _event_schema()
     return {
         "usage-event.schema.json": _json(event_schema),
-        "withdrawn-event.schema.json": _json(withdrawn_schema),
         "catalog.schema.json": _json(json_schema(CatalogDocument)),
         "topic.schema.json": _json(json_schema(TopicContract)),
         "asyncapi.yaml": _yaml(asyncapi_document(topics, event_schema, CONTRACTS_VERSION)),
+    }
+
+
+def _event_schema() -> dict[str, Any]:
+    """That of a usage event; a void's data have a form of their own."""
+    withdrawn = json_schema(Withdrawn)
+    del withdrawn["$schema"]
+    return json_schema(UsageEvent) | {
+        "if": {"properties": {"type": {"const": VOID_TYPE}}, "required": ["type"]},
+        "then": {"properties": {"data": withdrawn}},
     }
 
 

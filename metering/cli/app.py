@@ -38,6 +38,7 @@ for group, commands in {
     },
     _COUNT: {
         "publish": ("publish:publish", "Publish CloudEvents from JSON lines or a CSV file."),
+        "void": ("publish:void", "Withdraw events that were published by mistake."),
         "worker": ("worker:worker", "Count what is in the topic."),
         "close": ("close:close", "Make windows final when nothing on time can follow."),
         "rate": ("rate:rate", "Price what has become final."),

@@ -1,4 +1,4 @@
-"""`metering publish`: CloudEvents from JSON lines or a CSV file, into the usage topic."""
+"""`metering publish` and `void`: CloudEvents from JSON lines or a CSV file, or their voids, into a topic."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -49,6 +49,26 @@ def publish(
     return uvloop.run(run.run())
 
 
+def void(
+    file: Annotated[
+        Path | None, Parameter(allow_leading_hyphen=True, help="JSON lines; `-` reads standard input.")
+    ] = None,
+    *,
+    csv: Annotated[Path | None, Parameter(help="A CSV file with a header, instead of JSON lines.")] = None,
+    mapping: Annotated[Path | None, Parameter(help="Which CSV column goes where (YAML).")] = None,
+    strict: Annotated[bool, Parameter(negative=(), help="Stop at the first refused line.")] = False,
+    as_json: Json = False,
+) -> Exit:
+    """Withdraw events that were published by mistake: give them once more, exactly as they were.
+
+    For each a void is published, which takes back what the event has counted, once. Exit code 4: lines were
+    refused.
+    """
+    lines, size_bytes = _source(file, csv, mapping)
+    run = _Run(load_settings(), lines, size_bytes, None, strict, as_json, withdraws=True)
+    return uvloop.run(run.run())
+
+
 @dataclass(slots=True)
 class _Run:
     settings: Settings
@@ -57,6 +77,7 @@ class _Run:
     tick_after_us: int | None
     strict: bool
     as_json: bool
+    withdraws: bool = False
     refused: int = 0
     acknowledged: int = 0
 
@@ -90,6 +111,7 @@ class _Run:
             await publish_lines(
                 publisher,
                 self.lines,
+                send=publisher.void if self.withdraws else publisher.publish,
                 on_refused=self._on_refused,
                 on_progress=lambda size_bytes: progress.advance(task, size_bytes),
             )

@@ -19,7 +19,7 @@ from metering.broker import broker_admin, read_partitions, worded
 from metering.errors import StoppedError, UnreachableError
 from metering.kafka_options import kafka_options
 from metering.publisher.delivery import DeliveryFailed, Receipt
-from metering.publisher.encoding import to_json
+from metering.publisher.encoding import to_json, to_void
 from metering.publisher.placement import Placement
 from metering.publisher.refusal import EventRefused, checked
 from metering.settings import Settings
@@ -127,7 +127,7 @@ class Publisher:
     async def publish(
         self, event: UsageEvent | Mapping[str, object] | bytes, timestamp_us: int | None = None
     ) -> Receipt:
-        """Publish one usage event, a CloudEvent; bytes are taken to be its JSON.
+        """Publish one usage event, or a void of one; bytes are taken to be its JSON.
 
         Args:
             event: what was used. Its id must stay the same on retries.
@@ -153,6 +153,25 @@ class Publisher:
         self._pending.add(receipt)
         future.add_done_callback(partial(self._note, receipt))
         return receipt
+
+    async def void(
+        self,
+        event: UsageEvent | Mapping[str, object] | bytes,
+        id: str | None = None,  # noqa: A002 - CloudEvents' own name
+        timestamp_us: int | None = None,
+    ) -> Receipt:
+        """Withdraw a usage event that was published by mistake; twice is once, as with events.
+
+        Args:
+            event: as it was given to `publish`: its data must come to the same bytes.
+            id: of the void itself; by default one that is always the same for the same event.
+            timestamp_us: as of `publish`.
+
+        Raises:
+            EventRefused: the event breaks its contract, or is no usage event; nothing was sent.
+            UnreachableError: the buffer stayed full because no broker takes events.
+        """
+        return await self.publish(to_void(event, id), timestamp_us)
 
     async def tick(self, time_us: int) -> None:
         """Write a tick to every partition of a topic with `clock: record`: its frontiers reach this time.

@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-from metering.publisher.refusal import EventRefused
+from metering.publisher.refusal import EventRefused, checked
+from schemas import control
 from schemas.codes import Code
 from schemas.event import UsageEvent
 
@@ -30,6 +31,23 @@ def to_json(event: UsageEvent | Mapping[str, object] | bytes) -> bytes:
         return _JSON.encode(_with_long_ints(document))
     except (TypeError, ValueError) as error:
         raise EventRefused.because(Code.NOT_JSON, str(error)) from error
+
+
+class _Data(msgspec.Struct, gc=False):
+    data: msgspec.Raw
+
+
+def to_void(event: UsageEvent | Mapping[str, object] | bytes, id: str | None = None) -> bytes:  # noqa: A002
+    """The structured-mode value of an event's void, with the bytes of data that the event itself would have.
+
+    Raises:
+        EventRefused: the event breaks its contract, or is a void or a tick.
+    """
+    value = to_json(event)
+    usage = checked(value)
+    if usage.type == control.VOID_TYPE:
+        raise EventRefused.because(Code.RESERVED_TYPE, "a void cannot be withdrawn")
+    return control.void(usage, bytes(msgspec.json.decode(value, type=_Data).data), id)
 
 
 def _with_long_ints(value: object) -> object:

@@ -3,7 +3,7 @@
 from metering.errors import InputRefusedError
 from schemas.authority import judge
 from schemas.codes import SENTENCES, Code, Refused
-from schemas.control import RESERVED_PREFIX
+from schemas.control import RESERVED_PREFIX, VOID_TYPE
 from schemas.event import UsageEvent
 
 
@@ -26,6 +26,6 @@ def checked(value: bytes) -> UsageEvent:
         event = judge(value, ())
     except Refused as refused:
         raise EventRefused.because(refused.code, refused.detail) from None
-    if event.type.startswith(RESERVED_PREFIX):
+    if event.type.startswith(RESERVED_PREFIX) and event.type != VOID_TYPE:
         raise EventRefused.because(Code.RESERVED_TYPE, event.type)
     return event

@@ -1,7 +1,7 @@
 """Publish many events, report each that is refused, and go on with the rest."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,7 @@ async def publish_lines(
     publisher: Publisher,
     lines: AsyncIterator[Line],
     *,
+    send: Callable[[bytes], Awaitable[object]] | None = None,
     on_refused: Callable[[int, EventRefused], None],
     on_progress: Callable[[int], None],
 ) -> Published:
@@ -32,6 +33,7 @@ async def publish_lines(
     Args:
         publisher: a connected one.
         lines: numbered events.
+        send: what is done with each; by default it is published.
         on_refused: told of each line that is not sent, and why.
         on_progress: told how many bytes have been read since the last time.
 
@@ -39,6 +41,7 @@ async def publish_lines(
         DeliveryFailed: the brokers did not acknowledge all that was sent.
     """
     before = publisher.acknowledged
+    send = send or publisher.publish
     refused = 0
     size_bytes = 0
     try:
@@ -47,7 +50,7 @@ async def publish_lines(
             try:
                 if isinstance(line.event, EventRefused):
                     raise line.event
-                await publisher.publish(line.event)
+                await send(line.event)
             except EventRefused as refusal:
                 refused += 1
                 on_refused(line.number, refusal)

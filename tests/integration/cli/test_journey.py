@@ -199,6 +199,39 @@ async def test_refused_lines_are_reported_and_the_rest_is_published(ready: Meter
     assert ran.lines[-1] == {"published": 1, "refused": 1}
 
 
+async def test_what_was_published_by_mistake_is_withdrawn_once(ready: Metering, commands: Commands) -> None:
+    given = [
+        {
+            "specversion": "1.0",
+            "id": str(number),
+            "source": "test",
+            "type": "llm.completion",
+            "subject": "acme",
+            "time": f"2023-11-16T18:0{number}:00Z",
+            "data": {"tokens": number, "model": "a"},
+        }
+        for number in range(4)
+    ]
+    write("events.ndjson", "".join(f"{json.dumps(event)}\n" for event in given[:3]))
+    write("wrong.ndjson", f"{json.dumps(given[2])}\n{json.dumps(given[3])}\n{{}}\n")
+    await ready("publish", "events.ndjson")
+    ran = await ready("void", "wrong.ndjson", "--json", exits=4)
+    assert ran.lines == [{"published": 2, "refused": 1}]
+    await ready("void", "wrong.ndjson", exits=4)
+    await counted(commands)
+
+    (total,) = (await ready("totals", "--meter", "tokens", "--json")).lines
+    assert (total["value"], total["events"]) == ("1", 2)
+    (status,) = (await ready("status", "--json")).lines
+    outcomes = Counter[str]()
+    for partition in status["partitions"]:
+        outcomes.update(partition["outcomes"])
+    assert (outcomes["accepted"], outcomes["duplicate"], outcomes["quarantined"]) == (4, 1, 2)
+    refused = (await ready("quarantine", "list", "--json")).lines
+    assert Counter(one["code"] for one in refused) == {"void_unmatched": 2, "void_not_subtractable": 1}
+    await ready("doctor")
+
+
 async def test_what_the_pipeline_refused_can_be_looked_at(ready: Metering, commands: Commands) -> None:
     lines = [
         event(1, time="2023-11-20T00:00:00Z"),

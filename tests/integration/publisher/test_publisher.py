@@ -22,7 +22,7 @@ from schemas.control import is_tick
 from schemas.instant import format_time, parse_time_us
 from schemas.partitioner import PARTITIONERS
 from schemas.topic import TopicContract
-from schemas.wire import Event, decode
+from schemas.wire import Event, Void, decode
 
 NOW_US = parse_time_us("2023-11-16T18:00:00Z")
 RECORD_CLOCK = {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
@@ -93,6 +93,32 @@ async def test_the_bytes_of_a_line_are_not_touched(settings: Settings, topic: To
         await publisher.publish(line)
     (record,) = await read_all(settings.kafka_bootstrap_servers, name)
     assert record.value == line
+
+
+async def test_a_void_meets_its_event_in_its_partition_with_its_bytes(
+    settings: Settings, topic: TopicFactory
+) -> None:
+    name = await topic(partitions=4)
+    given = json.dumps({**event(1), "data": {"n": 1, "m": "é"}}, indent=1).encode()
+    async with Publisher(settings, contract(name)) as publisher:
+        receipts = [
+            await publisher.publish(given),
+            await publisher.void(given),
+            await publisher.void(given, "2"),
+        ]
+        placed = [(await receipt).partition for receipt in receipts]
+    records = await read_all(settings.kafka_bootstrap_servers, name)
+    original, void, other = (decode(record.value, record.headers) for record in records)
+    assert len(set(placed)) == 1
+    assert isinstance(original, Event)
+    for withdrawn in (void, other):
+        assert isinstance(withdrawn, Event)
+        assert isinstance(withdrawn.control, Void)
+        assert bytes(withdrawn.data) == bytes(original.data)
+        assert (withdrawn.source, withdrawn.id, withdrawn.time_us) == (
+            *(original.source, original.id, original.time_us),
+        )
+    assert {record.key for record in records} == {b"acme"}
 
 
 async def test_a_refused_event_is_not_sent(settings: Settings, topic: TopicFactory) -> None:

@@ -6,13 +6,14 @@ from decimal import Decimal
 
 import pytest
 
-from metering.publisher.encoding import to_json
+from metering.publisher.encoding import to_json, to_void
 from metering.publisher.placement import CACHED_SUBJECTS, Placement
 from metering.publisher.refusal import EventRefused, checked
 from schemas.authority import judge
-from schemas.control import tick
+from schemas.control import VOID_TYPE, tick
 from schemas.partitioner import PARTITIONERS
 from schemas.topic import TopicContract
+from schemas.wire import Event, Void, decode
 
 EVENT = {
     "specversion": "1.0",
@@ -53,6 +54,29 @@ def test_bytes_are_sent_as_they_are() -> None:
 def test_a_model_is_sent_with_equal_values() -> None:
     usage = judge(json.dumps(event(tokens=12)).encode(), ())
     assert checked(to_json(usage)) == usage
+
+
+def test_a_void_repeats_its_event_with_the_bytes_that_were_published() -> None:
+    published = {**event(amount=Decimal("0.10"), model="große"), "source": "gateway"}
+    for given in (published, to_json(published), b" " + to_json(published).replace(b"0.10", b" 0.10 ")):
+        original, void = decode(to_json(given), ()), decode(to_void(given), ())
+        assert isinstance(original, Event)
+        assert isinstance(void, Event)
+        assert isinstance(void.control, Void)
+        assert (void.source, void.id, void.type, void.subject, void.time_us) == (
+            *(original.source, original.id, original.type, original.subject, original.time_us),
+        )
+        assert bytes(void.data) == bytes(original.data)
+        assert to_void(given) == to_void(given)
+
+
+def test_a_void_can_be_sent_and_not_withdrawn() -> None:
+    void = to_void(event(n=1), id="by hand")
+    assert (checked(void).type, checked(void).id) == (VOID_TYPE, "by hand")
+    for value in (void, tick("x", "1", 0, "partition-0")):
+        with pytest.raises(EventRefused) as refusal:
+            to_void(value)
+        assert refusal.value.code == "reserved_type"
 
 
 def test_an_aware_datetime_is_a_time_and_a_naive_one_is_refused() -> None:
