@@ -34,10 +34,14 @@ class Misfit(NamedTuple):
 def misfits(plan: Span[PlanVersion], meters: MeterSpans) -> Iterator[Misfit]:
     """Everything that is wrong with the metered charges of a plan's version while it holds."""
     for charge in plan.version.terms.metered:
-        spans = meters.get(charge.meter, ())
-        if not spans:
+        spans = meters.get(charge.meter)
+        if spans is None:
             sentence = f"there is no meter `{charge.meter}`{_near(charge, meters)}"
             yield Misfit("unknown_meter", charge.meter, sentence)
+            continue
+        if not spans:
+            sentence = f"meter `{charge.meter}` is retired: remove charge `{charge.name}` too"
+            yield Misfit("meter_retired", charge.meter, sentence)
             continue
         for sentence in _retired(charge, plan, spans):
             yield Misfit("meter_retired", charge.meter, sentence)

@@ -71,10 +71,13 @@ class SubscriptionRules:
         before, after = self._before.subscriptions.get(name, ()), self._after.subscriptions[name]
         found = stretches(after, self._plans)
         if before:
+            was = stretches(before, self._plans_before)
             yield from _fixed_fields(before, after)
-            yield from self._rated_faults(name, before, found)
+            yield from self._rated_faults(name, was, found)
+            yield from _currencies(name, [*was, *found])
+        else:
+            yield from _currencies(name, found)
         yield from self._gaps(after, found)
-        yield from _currencies(name, found)
         rated_us = self._rated_us(name)
         for stretch in found:
             yield from _thresholds(stretch)
@@ -108,23 +111,21 @@ class SubscriptionRules:
                 meters = frozenset(charge.meter for charge in plan.metered)
                 yield _Taken(stretch.start_us, stretch.end_us, name, plan.name, meters)
 
-    def _rated_faults(
-        self, name: str, before: Sequence[SubscriptionVersion], found: Sequence[Stretch]
-    ) -> Iterator[Fault]:
+    def _rated_faults(self, name: str, was: Sequence[Stretch], found: Sequence[Stretch]) -> Iterator[Fault]:
         rated_us = self._rated_us(name)
         if rated_us is None:
             return
-        _, end_us = lifetime(before)
+        _, end_us = lifetime(self._before.subscriptions[name])
         if end_us == rated_us and lifetime(self._after.subscriptions[name])[1] != end_us:
             sentence = f"it is rated to its end, {format_time(end_us)}: name a new subscription"
             yield Fault("subscription_ended", name, None, sentence)
-        was = _until(rated_us, stretches(before, self._plans_before))
-        if was != _until(rated_us, found):
+        rated = _until(rated_us, was)
+        if rated != _until(rated_us, found):
             sentence = (
                 f"its usage until {format_time(rated_us)} is in rated totals, which never change: let no "
                 "change and no end come earlier"
             )
-            yield Fault("changes_rated_period", name, _changed_plan(was, found, rated_us), sentence)
+            yield Fault("changes_rated_period", name, _changed_plan(rated, found, rated_us), sentence)
 
     def _rated_us(self, name: str) -> int | None:
         """Up to where it is rated: its end at most."""
@@ -209,8 +210,8 @@ def _currencies(name: str, found: Sequence[Stretch]) -> Iterator[Fault]:
         old, new = earlier.plan.terms, later.plan.terms
         if old.currency != new.currency:
             sentence = (
-                f"from {format_time(later.start_us)} it would be billed in {new.currency}, until then in "
-                f"{old.currency}: a subscription has one currency; name a new one"
+                f"it is billed in {old.currency} and would be in {new.currency}: a subscription has one "
+                "currency; end it, and name a new one"
             )
             yield Fault("currency_differs", name, new.name, sentence)
 

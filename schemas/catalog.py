@@ -5,7 +5,15 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from schemas.document import DocumentCode, DocumentError, Written, problem_error, read_document, validate
+from schemas.document import (
+    Document,
+    DocumentCode,
+    DocumentError,
+    Written,
+    problem_error,
+    read_document,
+    validate,
+)
 from schemas.event import MAX_TYPE_CHARACTERS
 from schemas.names import MAX_GROUPS, DataPath, FilterValue, GroupName, Name, sorted_unique
 from schemas.plan import PLAN_KEYS, Plan
@@ -188,6 +196,15 @@ def load_catalog(text: str, name: str) -> CatalogDocument:
     Raises:
         CatalogError: the text is no catalog.
     """
+    return load_catalog_at(text, name)[0]
+
+
+def load_catalog_at(text: str, name: str) -> tuple[CatalogDocument, Document]:
+    """As `load_catalog`, with the places of everything in it.
+
+    Raises:
+        CatalogError: the text is no catalog.
+    """
     try:
         document = read_document(text, name)
         catalog = validate(document, CatalogDocument, _KNOWN_KEYS)
@@ -202,7 +219,7 @@ def load_catalog(text: str, name: str) -> CatalogDocument:
     ]
     if problems:
         raise CatalogError(name, problems)
-    return catalog
+    return catalog, document
 
 
 def _repeated(things: Sequence[Meter | Plan | Subscription]) -> Iterator[tuple[int, str]]:

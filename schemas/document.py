@@ -32,7 +32,9 @@ _WRONG_TYPES: Final[Mapping[str, str]] = {
     "string_type": "write a text here, in quotes if it looks like a number",
     "int_type": "write a whole number here",
 }
-_MAX_PARTS: Final = 100_000  # aliases of aliases grow without bound
+_MAX_REPEATED: Final = 100_000  # values that are there by an alias: aliases of aliases grow without bound
+_QUICK_LOADER: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml, where PyYAML has it
+_FIRST_OF_NUMBERS: Final = frozenset("-0123456789")
 _PLAIN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq"))
 
 
@@ -166,7 +168,7 @@ def read_document(text: str, name: str) -> Document:
         DocumentError: it is not one YAML document, or gives a key twice.
     """
     try:
-        root = yaml.compose(text, Loader=yaml.BaseLoader)
+        root = _compose(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = Place(1, 1) if mark is None else Place(mark.line + 1, mark.column + 1)
@@ -179,6 +181,15 @@ def read_document(text: str, name: str) -> Document:
     if reading.problems:
         raise DocumentError(name, reading.problems)
     return Document(name, content, reading.places)
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """The nodes of a text: quickly if it can be read, else with PyYAML's own words for what is wrong."""
+    try:
+        root: yaml.Node | None = yaml.compose(text, Loader=_QUICK_LOADER)
+    except yaml.YAMLError:
+        root = yaml.compose(text, Loader=yaml.BaseLoader)
+    return root
 
 
 def validate(document: Document, model: type[Model], known_keys: Sequence[str]) -> Model:
@@ -202,6 +213,8 @@ class _Reading:
     places: dict[Path, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     _open: set[int] = field(default_factory=set)  # nodes being read: an alias to one of them never ends
+    _seen: set[int] = field(default_factory=set)  # nodes that were read
+    _repeated: int = 0
 
     def read(self, node: yaml.Node, path: Path) -> object:
         obstacle = self._obstacle(node)
@@ -209,6 +222,8 @@ class _Reading:
             self._unsupported(node, path, obstacle)
             return None
         self.places.setdefault(path, _place(node))
+        self._repeated += id(node) in self._seen
+        self._seen.add(id(node))
         self._open.add(id(node))
         content = self._content(node, path)
         self._open.discard(id(node))
@@ -219,8 +234,8 @@ class _Reading:
             return "leave out the tag: only plain values are read"
         if id(node) in self._open:
             return "this alias leads back into itself: write it out"
-        if len(self.places) > _MAX_PARTS:
-            return f"the document has more than {_MAX_PARTS} values: use fewer aliases"
+        if self._repeated > _MAX_REPEATED:
+            return f"aliases stand for more than {_MAX_REPEATED} values: write some of them out"
         if isinstance(node, yaml.ScalarNode):
             try:
                 storable(node.value)
@@ -263,10 +278,12 @@ def _not_yaml(place: Place, reason: str | None) -> Problem:
 
 def _scalar(node: yaml.ScalarNode) -> object:
     text = str(node.value)
-    if node.style is not None:  # quoted, or a block
+    if node.style:  # quoted, or a block
         return text
     if text in _LITERALS:
         return _LITERALS[text]
+    if text[0] not in _FIRST_OF_NUMBERS:
+        return text
     try:
         return exact_number(text)
     except NumberRefused:

@@ -34,7 +34,7 @@ for group, commands in {
         "dev": ("dev:app", "Start, stop or show the local Kafka and Postgres."),
         "migrate": ("migrate:migrate", "Bring the database schema to this release."),
         "topics": ("topics:app", "Plan, apply or check the usage topic."),
-        "catalog": ("catalog:app", "Plan, apply or show the meters."),
+        "catalog": ("catalog:app", "Plan, apply or show meters, plans and subscriptions."),
     },
     _COUNT: {
         "publish": ("publish:publish", "Publish CloudEvents from JSON lines or a CSV file."),
