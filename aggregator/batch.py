@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from schemas.repair import RepairOrigin
+
 if TYPE_CHECKING:
     from aggregator.state import PartitionState
 
@@ -186,5 +188,6 @@ class Batch:
     ids: Mapping[int, bytes]  # event hour since the epoch -> packed 16-byte entries
     increments: Mapping[WindowKey, Increment]
     adjustments: Sequence[Adjustment]
+    repairs: Sequence[tuple[int, RepairOrigin]]  # offsets of accepted repairs, and where they were refused
     quarantined: Sequence[Quarantined]
     next_state: "PartitionState" = field(repr=False, compare=False)

@@ -25,6 +25,7 @@ from aggregator.withdrawal import Voids, deduplicate_with_voids, withdraw
 from schemas.codes import Code
 from schemas.number import EXACT
 from schemas.partitioner import PARTITIONERS
+from schemas.repair import RepairOrigin
 from schemas.wire import Event
 
 Flags = NDArray[np.bool_]
@@ -213,6 +214,7 @@ def _batch(
         ids={hour: packed(run.high, run.low) for hour, run in ids.items()},
         increments=metered.increments,
         adjustments=metered.adjustments,
+        repairs=_repairs(reading, admission.candidates, is_accepted),
         quarantined=quarantined(
             reading,
             refused,
@@ -231,6 +233,17 @@ def _refused_voids(candidates: Candidates, verdicts: NDArray[np.int8]) -> list[R
     return [
         Refused(candidates.places[row], *(unmatched if verdicts[row] == Verdict.UNMATCHED else differs))
         for row in np.flatnonzero(verdicts >= Verdict.UNMATCHED).tolist()
+    ]
+
+
+def _repairs(reading: Reading, candidates: Candidates, is_accepted: Flags) -> list[tuple[int, RepairOrigin]]:
+    if not candidates.repairs:
+        return []
+    accepted = np.array(candidates.places, dtype=np.int64)[is_accepted].tolist()
+    return [
+        (reading.records[place].offset, candidates.repairs[place])
+        for place in accepted
+        if place in candidates.repairs
     ]
 
 

@@ -12,8 +12,13 @@ REPAIR_HEADER: Final = "metering-repair"
 MAX_REPAIR_BYTES: Final = 192
 """What this header takes in the log at most."""
 
-_NATURAL: Final = "(0|[1-9][0-9]{0,18})"
-_ORIGIN: Final = f"partition={_NATURAL};offset={_NATURAL};code=([a-z0-9_]+)(?:;meter_version={_NATURAL})?"
+# As many digits as every number of the kind has that an integer or bigint of the database can hold.
+_PARTITION: Final = "(0|[1-9][0-9]{0,8})"
+_OFFSET: Final = "(0|[1-9][0-9]{0,17})"
+_METER_VERSION: Final = "([1-9][0-9]{0,8})"
+_ORIGIN: Final = (
+    f"partition={_PARTITION};offset={_OFFSET};code=([a-z0-9_]+)(?:;meter_version={_METER_VERSION})?"
+)
 REPAIR_HEADER_PATTERN: Final = f"^{_ORIGIN}$"
 
 

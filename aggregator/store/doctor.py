@@ -42,6 +42,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "quarantine_rows": "Every refused record must be kept in quarantine, once.",
         "meter_errors": "Every event that a meter could not read must be kept in quarantine for it, once.",
         "outbox": "Every misplaced record, and no other, must be in the outbox.",
+        "repair_origins": "Every counted repair must repair what lies in quarantine, and nothing twice.",
     }
 )
 """What is checked, by code; the statement of each is named `doctor_<code>`."""

@@ -102,6 +102,7 @@ async def _write(
     await ledger.advance(sent, batches, epochs)
     await _check_catalog(sent, batches)
     await ledger.write_ledgers(sent, batches, epochs, stamp)
+    await ledger.write_repairs(sent, batches)
     await ledger.write_ids(sent, batches)
     fresh = await windows.write(sent, batches, kinds, cache)
     await quarantine.write(sent, batches)

@@ -12,10 +12,15 @@ async def cap_clock(
     """Let the record at `offset` count as if it had been appended at `cap_us`: its broker's clock had jumped.
 
     Raises:
+        Fenced: the partition has counted that record already, or there is no such partition.
         asyncpg.UniqueViolationError: there is a cap for this offset; caps are never changed.
     """
     async with connection.transaction():
-        await connection.execute(STATEMENTS["insert_clock_cap"], partition, offset, cap_us, reason, who)
+        row = await connection.fetchrow(
+            STATEMENTS["insert_clock_cap"], partition, offset, cap_us, reason, who
+        )
+        if row is None:
+            raise Fenced({partition})
         detail = {"offset": offset, "cap_us": cap_us, "reason": reason}
         await audit.record(connection, who, "partition.cap", str(partition), detail)
 

@@ -86,6 +86,25 @@ async def write_ledgers(
     )
 
 
+async def write_repairs(sent: Sent, batches: Sequence[Batch]) -> None:
+    """Where counted repairs come from; most flushes have none."""
+    await sent.insert(
+        "insert_counted_repairs",
+        [
+            (
+                batch.partition,
+                offset,
+                origin.partition,
+                origin.offset,
+                origin.code,
+                origin.meter_version_id or 0,
+            )
+            for batch in batches
+            for offset, origin in batch.repairs
+        ],
+    )
+
+
 async def write_ids(sent: Sent, batches: Sequence[Batch]) -> None:
     """A chunk per batch and event hour."""
     await sent.insert(

@@ -6,7 +6,9 @@ from typing import Annotated
 import asyncpg
 from cyclopts import App, Parameter
 
-from aggregator.store import interventions, migrate, status
+from aggregator.store import interventions, load, migrate, status
+from aggregator.store.connection import Connection
+from metering.broker import read_ends
 from metering.cli.instants import instant_us
 from metering.cli.operator import Who, decided_by
 from metering.cli.output import Json, print_json, say
@@ -68,19 +70,23 @@ def cap(
 async def _skip(settings: Settings, partition: int, first: int | None, to: int, reason: str, who: str) -> int:
     async with database(settings) as connection:
         await migrate.require_migrated(connection)
-        stands = {one.partition: one.next_offset for one in await status.partitions(connection)}
-        if partition not in stands:
-            raise UsageError(
-                "unknown_partition", f"There is no partition {partition}; there are {sorted(stands)}."
-            )
-        first = stands[partition] if first is None else first
-        if first != stands[partition]:
+        stands = await _stands(connection, partition)
+        first = stands if first is None else first
+        if first != stands:
             raise StoppedError(
                 "partition_elsewhere",
-                f"Partition {partition} stands at {stands[partition]}, not at {first}: look again.",
+                f"Partition {partition} stands at {stands}, not at {first}: look again.",
             )
         if to <= first:
             raise UsageError("usage", f"--to {to} is not behind {first}, where partition {partition} stands.")
+        rules = await load.topic_rules(connection)
+        end = (await read_ends(settings, rules.name, rules.partitions))[partition]
+        if to > end:
+            raise UsageError(
+                "beyond_the_log",
+                f"--to {to} is beyond {end}, where the log of partition {partition} ends: what is not there "
+                "yet cannot be lost.",
+            )
         await interventions.skip(connection, partition, first, to, reason=reason, who=who)
         return first
 
@@ -88,6 +94,13 @@ async def _skip(settings: Settings, partition: int, first: int | None, to: int, 
 async def _cap(settings: Settings, partition: int, offset: int, cap_us: int, reason: str, who: str) -> None:
     async with database(settings) as connection:
         await migrate.require_migrated(connection)
+        stands = await _stands(connection, partition)
+        if offset < stands:
+            raise UsageError(
+                "offset_counted",
+                f"Partition {partition} has counted up to {stands}: what was counted keeps its time, or a "
+                "replay would differ.",
+            )
         try:
             await interventions.cap_clock(connection, partition, offset, cap_us, reason=reason, who=who)
         except asyncpg.UniqueViolationError as error:
@@ -95,3 +108,13 @@ async def _cap(settings: Settings, partition: int, offset: int, cap_us: int, rea
                 "cap_exists",
                 f"There is a cap for offset {offset} of partition {partition}: caps never change.",
             ) from error
+
+
+async def _stands(connection: Connection, partition: int) -> int:
+    """How far the partition is counted."""
+    stands = {one.partition: one.next_offset for one in await status.partitions(connection)}
+    if partition not in stands:
+        raise UsageError(
+            "unknown_partition", f"There is no partition {partition}; there are {sorted(stands)}."
+        )
+    return stands[partition]

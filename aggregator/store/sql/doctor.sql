@@ -327,3 +327,15 @@ FROM (
 FULL JOIN repair_outbox AS o ON o.partition = q.partition AND o.record_offset = q.record_offset
 WHERE q.partition IS NULL OR o.partition IS NULL
 ORDER BY 1, 2
+
+-- name: doctor_repair_origins
+SELECT
+    r.origin_partition, r.origin_offset, r.origin_code, r.meter_version_id, count(*) AS repairs,
+    min(r.partition) AS partition, min(r.record_offset) AS record_offset, bool_or(q.partition IS NOT NULL) AS is_in_quarantine
+FROM counted_repair AS r
+LEFT JOIN quarantine AS q
+    ON q.partition = r.origin_partition AND q.record_offset = r.origin_offset
+    AND q.meter_version_id = r.meter_version_id AND q.code = r.origin_code
+GROUP BY r.origin_partition, r.origin_offset, r.origin_code, r.meter_version_id
+HAVING count(*) > 1 OR NOT bool_or(q.partition IS NOT NULL)
+ORDER BY 1, 2, 4

@@ -84,6 +84,12 @@ FROM unnest(
 INSERT INTO dedupe_chunk (partition, first_offset, event_hour, entries)
 SELECT * FROM unnest($1::integer[], $2::bigint[], $3::timestamptz[], $4::bytea[])
 
+-- name: insert_counted_repairs
+INSERT INTO counted_repair (
+    partition, record_offset, origin_partition, origin_offset, origin_code, meter_version_id
+)
+SELECT * FROM unnest($1::integer[], $2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::integer[])
+
 -- name: lock_partition_rows
 -- Waits until a doubtful transaction on these rows has ended, one way or the other.
 SELECT partition, epoch, next_offset FROM ingest_partition

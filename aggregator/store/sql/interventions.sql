@@ -1,5 +1,14 @@
 -- name: insert_clock_cap
-INSERT INTO clock_cap (partition, record_offset, cap, reason, who) VALUES ($1, $2, $3, $4, $5)
+-- The epoch rises: whoever holds the partition has read its caps already, and must not count that record without.
+WITH fenced AS (
+    UPDATE ingest_partition AS p
+    SET epoch = p.epoch + 1, owner = NULL
+    WHERE p.partition = $1 AND p.next_offset <= $2
+    RETURNING p.partition
+)
+INSERT INTO clock_cap (partition, record_offset, cap, reason, who)
+SELECT f.partition, $2, $3, $4, $5 FROM fenced AS f
+RETURNING partition
 
 -- name: skip_offsets
 -- The epoch rises, so whoever holds the partition is fenced. The last record may be gone with the others: there is

@@ -271,6 +271,8 @@ async def test_a_stretch_that_was_given_up_is_booked_as_lost(ready: Metering, co
     await ready("partition", "skip", partition, "--to", "0", "--reason", "none", exits=2)
     await ready("partition", "skip", "77", "--to", "2", "--reason", "none", exits=2)
     await ready("partition", "skip", partition, "--from", "1", "--to", "2", "--reason", "none", exits=5)
+    ran = await ready("partition", "skip", partition, "--to", "6", "--reason", "a slip", "--json", exits=2)
+    assert ran.problems[0]["title"] == "beyond_the_log"
     ran = await ready(
         "partition", "skip", partition, "--to", "2", "--reason", "disk gone", "--who", "al", "--json"
     )
@@ -287,6 +289,20 @@ async def test_a_cap_is_kept_for_good(ready: Metering) -> None:
     await ready(*given)
     assert (await ready(*given, "--json", exits=2)).problems[0]["title"] == "cap_exists"
     await ready("partition", "cap", "0", "8", "--time", "soon", "--reason", "clock", exits=2)
+    ran = await ready("partition", "cap", "77", *given[3:], "--json", exits=2)
+    assert ran.problems[0]["title"] == "unknown_partition"
+
+
+async def test_what_was_counted_is_not_capped(ready: Metering, commands: Commands) -> None:
+    write("events.ndjson", "\n".join(event(number) for number in range(3)))
+    await ready("publish", "events.ndjson")
+    await counted(commands)
+    (status,) = (await ready("status", "--json")).lines
+    partition = next(str(one["partition"]) for one in status["partitions"] if one["next_offset"] == 3)
+    given = ("--time", "2023-01-01T00:00:00Z", "--reason", "clock", "--json")
+    ran = await ready("partition", "cap", partition, "2", *given, exits=2)
+    assert ran.problems[0]["title"] == "offset_counted"
+    await ready("partition", "cap", partition, "3", *given)
 
 
 async def test_totals_of_what_does_not_exist_are_refused(ready: Metering) -> None:

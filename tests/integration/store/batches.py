@@ -20,6 +20,7 @@ from aggregator.batch import (
     WindowKey,
 )
 from schemas.catalog import Meter
+from schemas.repair import RepairOrigin
 
 if TYPE_CHECKING:
     from aggregator.state import PartitionState
@@ -58,6 +59,7 @@ class Spoken:
     refused: str | None = None  # the record's code
     meter_error: str | None = None  # the aggregation that could not read it
     target_partition: int | None = None
+    repairs: RepairOrigin | None = None
     key: bytes | None = b"acme"
     headers: Sequence[tuple[str, bytes]] = ()
 
@@ -159,6 +161,11 @@ def _batch(log: Log, events: list[Spoken], gap: int, ticks: int, unmetered: int)
         ids=dict(ids),
         increments=effects.increments,
         adjustments=effects.adjustments,
+        repairs=[
+            (offset, event.repairs)
+            for offset, event in enumerate(events, start=first)
+            if event.repairs is not None
+        ],
         quarantined=effects.quarantined,
         next_state=cast("PartitionState", None),  # the store does not look at it
     )

@@ -7,6 +7,8 @@ from integration.store.batches import MINUTE_US, T0, Spoken
 from integration.store.counting import Store
 
 from aggregator.store import doctor
+from schemas.codes import Code
+from schemas.repair import RepairOrigin
 
 CORRUPTIONS: Sequence[tuple[str, str]] = [
     ("topic_partitions", "UPDATE usage_topic SET partitions = 3"),
@@ -137,6 +139,9 @@ CORRUPTIONS: Sequence[tuple[str, str]] = [
     ("quarantine_rows", "DELETE FROM quarantine WHERE code = 'too_old'"),
     ("meter_errors", "DELETE FROM quarantine WHERE meter_version_id > 0"),
     ("outbox", "DELETE FROM repair_outbox"),
+    ("repair_origins", "INSERT INTO counted_repair VALUES (1, 0, 2, 999, 0, 'too_old')"),
+    ("repair_origins", "UPDATE counted_repair SET origin_code = 'too_old'"),
+    ("repair_origins", "INSERT INTO counted_repair VALUES (1, 0, 2, 5, 0, 'misplaced')"),
     ("outbox", "INSERT INTO repair_outbox VALUES (0, 1, 999)"),
 ]
 """What is done to a schema that adds up, and the one check that must see it."""
@@ -159,7 +164,7 @@ async def counted(store: Store) -> Store:
             ticks=3,
             unmetered=2,
         ),
-        store.logs[1].batch([Spoken(8), Spoken(9)]),
+        store.logs[1].batch([Spoken(8), Spoken(9, repairs=RepairOrigin(0, 5, Code.MISPLACED))]),
     )
     await store.flush(
         store.logs[0].batch([Spoken(2, time_us=T0 + 2 * MINUTE_US), Spoken(3, is_void=True)], gap=2, ticks=1),

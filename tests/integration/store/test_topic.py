@@ -3,6 +3,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from integration.store.batches import Spoken
 from integration.store.conftest import CONTRACT, Connect
 from integration.store.counting import Store
 
@@ -87,6 +88,20 @@ async def test_a_skip_is_lost_with_a_reason_and_fences_the_owner(store: Store) -
     assert (claimed.next_offset, claimed.outcomes.lost, claimed.ledger_end) == (5, 4, 5)
     assert claimed.last is None
     assert await doctor.checks(store.owner) == []
+
+
+async def test_a_cap_holds_for_whoever_counts_its_record(store: Store) -> None:
+    await store.flush(store.logs[0].batch([Spoken()]))
+    for partition, offset in ((0, 0), (2, 0)):
+        with pytest.raises(Fenced):
+            await interventions.cap_clock(store.owner, partition, offset, 1_000, reason="clock", who="ada")
+    assert await store.rows("clock_cap") == 0
+    await interventions.cap_clock(store.owner, 0, 1, 1_000, reason="clock", who="ada")
+    with pytest.raises(Fenced):  # its owner has claimed before the cap, and would count the record without it
+        await store.flush(store.logs[0].batch([Spoken()]))
+    await store.claim()
+    assert await load.caps(store.worker, 0) == {1: 1_000}
+    await store.flush(store.logs[0].batch([Spoken()]))
 
 
 async def test_a_cap_is_read_back_and_never_changed(store: Store) -> None:

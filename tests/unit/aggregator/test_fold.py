@@ -24,6 +24,8 @@ from unit.aggregator.folding import CATALOG, CUTS, Cut, fold_all
 from aggregator.batch import Batch, Increment, WindowKey
 from aggregator.fold import fold
 from aggregator.reading import read
+from schemas.codes import Code
+from schemas.repair import RepairOrigin
 
 METER_OF = {version: meter for meter in METERS for name, version in METER_IDS.items() if name == meter.name}
 
@@ -195,6 +197,25 @@ def test_no_copy_is_ever_counted_twice_whatever_its_delay(log: list[LoggedEvent]
 
     copies = {(event.source, event.id, event.subject, event.time_us) for event in admitted}
     assert sum(batch.outcomes.accepted for batch in batches) == len(copies)
+
+
+def test_what_is_counted_as_a_repair_says_what_it_repairs() -> None:
+    subject = next(s for s in (f"s{n}" for n in range(9)) if partition_of(s) == 0)
+    old = SpokenEvent(
+        "/a", "1", "call", subject, START_US - RULES.acceptance_window_us - 1, {"n": 1, "model": "small"}
+    )
+    new = SpokenEvent("/a", "2", "call", subject, START_US, {"n": 1, "model": "small"})
+    log = [
+        LoggedEvent(0, START_US, old),  # too old, but for a repair
+        LoggedEvent(1, START_US, new),
+        LoggedEvent(2, START_US, old, is_repair=True),
+        LoggedEvent(3, START_US, old, is_repair=True),
+        LoggedEvent(4, START_US, new, is_repair=True),
+    ]
+    (batch,) = fold_all([record_of(logged) for logged in log], [], fresh_state(0))
+
+    assert (batch.outcomes.accepted, batch.outcomes.duplicate, batch.outcomes.quarantined) == (2, 2, 1)
+    assert batch.repairs == [(2, RepairOrigin(1, 5, Code.MISPLACED))]
 
 
 def test_a_value_the_database_refused_is_quarantined_and_the_rest_counted() -> None:

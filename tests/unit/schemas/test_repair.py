@@ -12,7 +12,7 @@ origins = st.builds(
     st.integers(0, 10_000),
     st.integers(0, 2**59),
     st.sampled_from(Code),
-    st.none() | st.integers(0, 2**31),
+    st.none() | st.integers(1, 999_999_999),
 )
 
 
@@ -52,7 +52,10 @@ def test_only_what_we_write_is_read(header: bytes, place: int, change: bytes) ->
         b"partition=1;offset=2;code=misplaced\n",
         b"partition=1;offset=2;code=misplaced;meter_version=",
         b"offset=2;partition=1;code=misplaced",
-        b"partition=1;offset=99999999999999999999;code=misplaced",
+        b"partition=1;offset=9999999999999999999;code=misplaced",
+        b"partition=4000000000;offset=2;code=misplaced",
+        b"partition=1;offset=2;code=misplaced;meter_version=0",
+        b"partition=1;offset=2;code=misplaced;meter_version=5000000000",
     ],
 )
 def test_anything_else_is_refused(header: bytes) -> None:
