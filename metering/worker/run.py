@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from importlib.metadata import version
@@ -13,7 +14,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from aggregator.state import TopicRules
-from aggregator.store import load, migrate
+from aggregator.store import load, migrate, status
 from aggregator.store.errors import Fenced, StoreError
 from metering.errors import MeteringError, UnreachableError
 from metering.process.health import Readiness, probes
@@ -32,7 +33,8 @@ from metering.worker.opening import START_S, impatient, open_topic
 from metering.worker.outbox import Outbox
 from metering.worker.services import Services
 from metering.worker.session import Session
-from metering.worker.stops import first_cause, topic_error
+from metering.worker.stop_notes import StopNotes
+from metering.worker.stops import first_cause, stopped_error, topic_error
 from metering.worker.tenure import Tenure
 from metering.worker.tuning import tune
 from schemas.codes import Code
@@ -96,9 +98,11 @@ async def serve(settings: Settings, shutdown: Shutdown, *, until_caught_up: bool
 
 async def _work(services: Services) -> None:
     """Be a member of the group until told to stop, with everything that goes on beside counting."""
-    watchers = [services.outbox.run(), services.housekeeping.run()]
+    watchers = [services.outbox.run(), services.housekeeping.run(), services.stop_notes.run()]
     if services.until_caught_up:
-        watchers.append(_stop_when_caught_up(services))
+        # Read before this process joins: then every partition is claimed anew, by it or by another member.
+        epochs = await services.patience.until_done("read the epochs", partial(_epochs, services.database))
+        watchers.append(_stop_when_caught_up(services, epochs))
     gc.collect()
     gc.freeze()  # what is there now stays: no need to look at it again
     try:
@@ -131,14 +135,20 @@ async def _be_member(services: Services) -> None:
                 await services.shutdown.requested.wait()
 
 
-async def _stop_when_caught_up(services: Services) -> None:
+async def _epochs(database: Database) -> dict[int, int]:
+    async with database.chores.use() as connection:
+        return {row.partition: row.epoch for row in await status.partitions(connection)}
+
+
+async def _stop_when_caught_up(services: Services, epochs: Mapping[int, int]) -> None:
     ends = await services.topic.brokers.until_done(
         "find the end", lambda: services.topic.reader.ends(range(services.rules.partitions))
     )
     log.info("catching_up", ends=ends)
     await services.checked.wait()  # or a log that is another one, and empty, would look counted
-    await CaughtUp(ends, services.database, services.patience, services.counted).wait()
-    services.shutdown.request()
+    waiting = CaughtUp(ends, epochs, services.database, services.patience, services.counted)
+    stop = await waiting.wait()
+    services.shutdown.request(None if stop is None else stopped_error(stop))
 
 
 async def _services(
@@ -198,6 +208,7 @@ async def _services(
         measures=measures,
         outbox=Outbox(rules, database, patience, producer, instruments),
         housekeeping=Housekeeping(database, patience),
+        stop_notes=StopNotes(database, patience),
         checked=asyncio.Event(),
         counted=asyncio.Event(),
     )

@@ -18,6 +18,7 @@ from metering.worker.guard import Topic
 from metering.worker.housekeeping import Housekeeping
 from metering.worker.measures import Measures
 from metering.worker.outbox import Outbox
+from metering.worker.stop_notes import StopNotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +49,4 @@ class Services(Engine):
     checked: asyncio.Event  # set when an assignment's logs have been checked
     counted: asyncio.Event  # set at every commit
     housekeeping: Housekeeping
+    stop_notes: StopNotes

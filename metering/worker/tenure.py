@@ -140,6 +140,7 @@ class Tenure:
             seen=stop.seen,
             advice=SENTENCES[stop.code],
         )
+        services.stop_notes.note(stop, owned.epoch)
         services.telemetry.instruments.set(
             catalogue.STOPPED_PARTITIONS, 1, partition=stop.partition, code=stop.code
         )

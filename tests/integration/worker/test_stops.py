@@ -15,6 +15,7 @@ from structlog.typing import EventDict
 from support.topics import admin_client, create_topic, delete_topics
 
 from aggregator.store import interventions
+from aggregator.store import stops as stored_stops
 from metering.dev.ports import free_ports
 from metering.errors import StoppedError
 from schemas.codes import Code
@@ -218,6 +219,30 @@ async def test_a_record_that_cannot_be_decoded_stops_its_partition_until_a_perso
     await interventions.skip(world.database, 0, 11, 13, reason="test", who="tests")
     assert await world.catch_up() == 0
     assert await world.outcomes() == {"accepted": 40, "quarantined": 1, "lost": 2}
+
+
+async def test_who_waits_for_a_partition_that_another_worker_has_stopped_ends_with_its_code(
+    new_world: NewWorld, produce_undecodable: ProduceUndecodable, logged: list[EventDict]
+) -> None:
+    world = await new_world(partitions=4)
+    for partition in range(4):
+        await publish_to(world, partition, 5)
+    await produce_undecodable(world.settings.topic, 1)
+    # The group deals partitions out in the order of names: `a` gets 0 and 2, `b` gets 1 and 3.
+    async with world.worker(instance="b") as worker:
+        await becomes(lambda: events(logged, "partition_stopped"))
+        with pytest.raises(StoppedError) as stopped:
+            await world.catch_up(instance="a")
+        assert stopped.value.code == Code.UNDECODABLE_RECORD
+        assert "Partition 1, offset 6" in stopped.value.sentence
+        assert [sorted(one["partitions"]) for one in events(logged, "partitions_claimed")[-2:]] in (
+            [[0, 2], [1, 3]],
+            [[1, 3], [0, 2]],
+        )
+        assert not worker.task.done()
+        # What another owner had found before is not believed: a log may have been mended since.
+        await world.database.execute("UPDATE ingest_partition SET epoch = epoch + 1 WHERE partition = 1")
+        assert await stored_stops.standing(world.database) == []
 
 
 async def test_a_process_without_a_partition_that_can_go_on_ends(
