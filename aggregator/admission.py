@@ -7,7 +7,7 @@ repair record iff `F(o) - repair horizon <= time <= F(o) + skew`. The time of a 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from aggregator.reading import Reading
 from aggregator.state import TopicRules, live_since_hour
 from schemas.codes import Code
 from schemas.repair import RepairOrigin
-from schemas.wire import Refusal
+from schemas.wire import Event, Refusal
 
 
 class Refused(NamedTuple):
@@ -101,6 +101,8 @@ class _Door(NamedTuple):
 
 
 def _at_door(reading: Reading, partition_of: Callable[[str], int], rejected: frozenset[int]) -> _Door:
+    if not rejected and _are_plain(reading, partition_of):
+        return _Door(list(range(len(reading.events))), [], {}, [], 0)
     places: list[int] = []
     refused: list[Refused] = []
     repairs: dict[int, RepairOrigin] = {}
@@ -127,6 +129,19 @@ def _at_door(reading: Reading, partition_of: Callable[[str], int], rejected: fro
             else:
                 refused.append(Refused(place, Code.MISPLACED, _belongs(event.subject, target), target))
     return _Door(places, refused, repairs, void_places, ticks)
+
+
+def _are_plain(reading: Reading, partition_of: Callable[[str], int]) -> bool:
+    """Whether all are live usage events where they belong: the common case, without a branch per record."""
+    if set(map(type, reading.events)) != {Event}:
+        return False
+    events = cast("Sequence[Event]", reading.events)
+    subjects = {event.subject for event in events}
+    return (
+        {event.control for event in events} == {None}
+        and {event.repair for event in events} == {None}
+        and {partition_of(subject) for subject in subjects} == {reading.partition}
+    )
 
 
 def _belongs(subject: str, partition: int) -> str:

@@ -34,7 +34,7 @@ class Identifier:
     def __init__(self, key: bytes) -> None:
         self._key = key
         # What is hashed first repeats from event to event; remembering it makes hashing twice as quick.
-        self._prefixes = _Remembered(lambda source: self._prefix(source, 0))
+        self._begun = _Remembered(lambda source: self._begin(source, 0))
         self._type_seeds = _Remembered(_type_seeds)
 
     def identities(self, events: Sequence[Event], domains: Mapping[int, int]) -> list[bytes]:
@@ -46,13 +46,16 @@ class Identifier:
                 the meter version that an event is repaired for alone (the event itself was accepted when that
                 meter refused it), with `VOIDS` added if the row withdraws that.
         """
-        prefixes = self._prefixes
-        identities = [
-            blake2b(prefixes[event.source] + event.id.encode(), digest_size=12).digest() for event in events
-        ]
+        begun = self._begun
+        identities = []
+        for event in events:
+            hashing = begun[event.source].copy()
+            hashing.update(event.id.encode())
+            identities.append(hashing.digest())
         for row, domain in domains.items():
-            prefix = self._prefix(events[row].source, domain)
-            identities[row] = blake2b(prefix + events[row].id.encode(), digest_size=12).digest()
+            hashing = self._begin(events[row].source, domain)
+            hashing.update(events[row].id.encode())
+            identities[row] = hashing.digest()
         return identities
 
     def digests(self, events: Sequence[Event]) -> list[int]:
@@ -60,9 +63,11 @@ class Identifier:
         seeds = self._type_seeds
         return [crc32(event.data, seeds[event.type][event.subject]) for event in events]
 
-    def _prefix(self, source: str, domain: int) -> bytes:
+    def _begin(self, source: str, domain: int) -> blake2b:
+        """The hash up to where the id follows."""
         encoded = source.encode()
-        return self._key + domain.to_bytes(4, "big") + len(encoded).to_bytes(4, "big") + encoded
+        prefix = self._key + domain.to_bytes(4, "big") + len(encoded).to_bytes(4, "big") + encoded
+        return blake2b(prefix, digest_size=12)
 
 
 class _Remembered(dict[str, V]):

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, TypeAlias, cast
+
+import numpy as np
 
 from aggregator.aggregation import Aggregation, Number, Value
+from aggregator.columns import coded
 from aggregator.memory import I64
 from schemas.catalog import Meter as MeterDefinition
 from schemas.codes import Code
@@ -25,12 +28,26 @@ class MeterRefused(NamedTuple):
     detail: str
 
 
+_Cell: TypeAlias = str | MeterRefused | None
+
+
 class Columns(NamedTuple):
     """What a meter reads of events, one row each; rows in `refused` hold nothing of use."""
 
     values: Sequence[Value]
-    groups: Sequence[tuple[str | None, ...]]
+    groups: "Groups"
     refused: Mapping[int, MeterRefused]
+
+
+class Groups(NamedTuple):
+    """The group values of some events: a code each, and what it stands for."""
+
+    codes: I64
+    distinct: Sequence[tuple[str | None, ...]]
+
+    def of(self, row: int) -> tuple[str | None, ...]:
+        """Those of one event."""
+        return self.distinct[int(self.codes[row])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +74,9 @@ class Meter:
     def read(self, events: Sequence[Event]) -> Columns:
         """The values and groups of events, and which of them this meter cannot read."""
         values = self._values(events)
-        groups = self._groups(events)
-        refused = _refusals(groups) | _refusals(values)
-        return Columns(values, groups, refused)  # type: ignore[arg-type] # but for the refused rows
+        codes, distinct = self._groups(events)
+        refused = _refused_groups(codes, distinct) | _refusals(values)
+        return Columns(values, Groups(codes, distinct), refused)  # type: ignore[arg-type] # but for the refused
 
     def _applies(self, values: Mapping[str, object]) -> bool:
         return all(_text(_look_up(values, path)) in allowed for path, allowed in self.filters)
@@ -76,15 +93,14 @@ class Meter:
             return cells
         return [read(cell, self.value_path) for cell in cells]
 
-    def _groups(self, events: Sequence[Event]) -> Sequence[tuple[str | None, ...] | MeterRefused]:
+    def _groups(self, events: Sequence[Event]) -> tuple[I64, Sequence[tuple[_Cell, ...]]]:
         if not self.group_paths:
-            return [()] * len(events)
+            return np.zeros(len(events), dtype=np.int64), [()]
         columns = [_group_column(events, path) for path in self.group_paths]
-        rows = list(zip(*columns, strict=True))
-        for column in columns:
-            for row, refused in _refusals(column).items():
-                rows[row] = refused
-        return rows
+        if len(columns) > 1:
+            return coded(list(zip(*columns, strict=True)))
+        codes, cells = coded(columns[0])
+        return codes, [(cell,) for cell in cells]
 
 
 def compile_meter(meter_version_id: int, name: str, definition: Mapping[str, object]) -> Meter:
@@ -108,15 +124,24 @@ def _path(dotted: str) -> Path:
     return tuple(dotted.split("."))
 
 
-def _group_column(events: Sequence[Event], path: Path) -> list[str | MeterRefused | None]:
+def _group_column(events: Sequence[Event], path: Path) -> list[_Cell]:
     if len(path) > 1:
         cells = [_look_up(event.values, path) for event in events]
     else:
         name = path[0]
         cells = [event.values.get(name) for event in events]
     if set(map(type, cells)) == {str} and max(map(len, cast("list[str]", cells))) <= GROUP_CHARACTERS:
-        return cast("list[str | MeterRefused | None]", cells)  # the common case, without a call per cell
+        return cast("list[_Cell]", cells)  # the common case, without a call per cell
     return [_group(cell, path) for cell in cells]
+
+
+def _refused_groups(codes: I64, distinct: Sequence[tuple[_Cell, ...]]) -> dict[int, MeterRefused]:
+    refusals = {
+        code: cell for code, cells in enumerate(distinct) for cell in cells if isinstance(cell, MeterRefused)
+    }
+    if not refusals:
+        return {}
+    return {row: refusals[code] for row, code in enumerate(codes.tolist()) if code in refusals}
 
 
 def _refusals(column: Sequence[object]) -> dict[int, MeterRefused]:

@@ -13,7 +13,7 @@ from aggregator.catalog import Catalog
 from aggregator.columns import coded, segments
 from aggregator.groups import GroupKey, GroupSets, GroupValues
 from aggregator.memory import I64
-from aggregator.meter import Meter, MeterRefused
+from aggregator.meter import Groups, Meter, MeterRefused
 from schemas.wire import Event
 
 
@@ -153,7 +153,7 @@ def _add(meter: Meter, accepted: Accepted, metered: Metered, known_groups: Group
     late_rows = np.flatnonzero(is_read & is_late)
     for row in late_rows.tolist():
         subject = accepted.subjects.names[accepted.subjects.codes[row]]
-        key = window_of(meter, subject, groups[row], int(starts_us[row]), metered, known_groups)
+        key = window_of(meter, subject, groups.of(row), int(starts_us[row]), metered, known_groups)
         value = values[row]
         number, member = (None, value) if isinstance(value, str) else (value, None)
         metered.adjustments.append(
@@ -175,16 +175,16 @@ def _add_on_time(
     rows: I64,
     starts_us: I64,
     values: Sequence[Value],
-    groups: Sequence[GroupValues],
+    groups: Groups,
     metered: Metered,
     known_groups: GroupSets,
 ) -> None:
     if not len(rows):
         return
     if len(rows) < len(values):
-        values, groups = [values[row] for row in rows.tolist()], [groups[row] for row in rows.tolist()]
+        values = [values[row] for row in rows.tolist()]
     starts_us, offsets = starts_us[rows], accepted.offsets[rows]
-    group_codes, distinct_groups = coded(groups)
+    group_codes, distinct_groups = groups.codes[rows], groups.distinct
     first_us = int(starts_us.min())
     start_codes = (starts_us - first_us) // meter.window_us
     subject_codes = accepted.subjects.codes[rows]

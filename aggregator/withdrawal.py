@@ -108,7 +108,7 @@ def _take_back(meter: Meter, voids: Accepted, metered: Metered, known_groups: Gr
             continue
         subject = voids.subjects.names[voids.subjects.codes[row]]
         start_us = time_us - time_us % meter.window_us
-        key = window_of(meter, subject, groups[row], start_us, metered, known_groups, adds=False)
+        key = window_of(meter, subject, groups.of(row), start_us, metered, known_groups, adds=False)
         value = _taken_back(meter.aggregation, values[row])
         metered.adjustments.append(Adjustment(offset, key, value, None, time_us, frontier_us, "void"))
 

@@ -174,7 +174,8 @@ def run_flush(stretches: list[list[Stretch]], states: list[PartitionState], mete
     jobs = [(joined(parts), state) for parts, state in zip(stretches, states, strict=True)]
     stretches.clear()
     accepted = 0
-    for _, stop, batch in folding.fold_stretches(jobs, meters, time.time_ns() // 1000):
+    for stretch, before in jobs:
+        _, stop, batch = folding.fold_stretch(stretch, before, meters, time.time_ns() // 1000)
         if stop is not None or not isinstance(batch, Batch):
             raise TypeError(f"the fold gave {batch}, and {stop} to stop at")
         state = batch.next_state

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, Final
 
 from aggregator.batch import Adjustment, Batch, Increment, WindowKey
@@ -15,6 +16,8 @@ _MERGE: Final[Mapping[str, str]] = {"sum": "sum", "count": "sum", "unique": "sum
 
 _REPLACED: Final = frozenset(("last", "gauge"))
 """Aggregations whose windows hold their newest value."""
+
+_SERIES: Final = itemgetter(0)
 
 Increments = Iterable[tuple[int, Batch, WindowKey, Increment]]  # with their series' ids
 Adjustments = Iterable[tuple[int, Batch, Adjustment]]
@@ -61,10 +64,10 @@ async def _write_windows(sent: Sent, increments: Increments, kinds: Mapping[int,
             replaced.append((*row, increment.value_time_us, increment.value_offset))
         else:
             merged[_MERGE[kind]].append(row)
-    # In the order of the primary key, each page is visited once.
+    # In the order of series, each page of the index is visited once.
     for how, rows in sorted(merged.items()):
-        await sent.insert("merge_windows", sorted(rows), how)
-    await sent.insert("replace_windows", sorted(replaced))
+        await sent.insert("merge_windows", sorted(rows, key=_SERIES), how)
+    await sent.insert("replace_windows", sorted(replaced, key=_SERIES))
 
 
 async def _write_members(sent: Sent, increments: Increments) -> None:

@@ -1,6 +1,5 @@
-"""From fetched records to batches: what a thread may do, for it touches nothing but its arguments."""
+"""From fetched records to batches: pure, it touches nothing but its arguments."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from aggregator.batch import Batch
@@ -29,15 +28,10 @@ class Folded(NamedTuple):
     result: Batch | Needs | None
 
 
-def fold_stretches(
-    jobs: Sequence[tuple[Stretch, PartitionState]], catalog: Catalog, now_us: int
-) -> list[Folded]:
-    """Check and fold stretches of different partitions."""
-    folded = []
-    for stretch, state in jobs:
-        reading, stop = checked(stretch, state, now_us)
-        folded.append(Folded(reading, stop, None if reading is None else fold(reading, state, catalog)))
-    return folded
+def fold_stretch(stretch: Stretch, state: PartitionState, catalog: Catalog, now_us: int) -> Folded:
+    """Check a stretch and fold it on the state before it."""
+    reading, stop = checked(stretch, state, now_us)
+    return Folded(reading, stop, None if reading is None else fold(reading, state, catalog))
 
 
 def checked(stretch: Stretch, state: PartitionState, now_us: int) -> Checked:

@@ -92,13 +92,13 @@ async def proxy(database: str) -> AsyncIterator[Proxy]:
 @pytest.fixture
 def folded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many records each fold had, in order."""
-    original, counts = folder.fold_stretches, list[int]()
+    original, counts = folder.fold_stretch, list[int]()
 
-    def noting(jobs: Any, *rest: Any) -> Any:
-        counts.extend(len(stretch.records) for stretch, _ in jobs)
-        return original(jobs, *rest)
+    def noting(stretch: Any, *rest: Any) -> Any:
+        counts.append(len(stretch.records))
+        return original(stretch, *rest)
 
-    monkeypatch.setattr(folder, "fold_stretches", noting)
+    monkeypatch.setattr(folder, "fold_stretch", noting)
     return counts
 
 

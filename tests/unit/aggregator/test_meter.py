@@ -25,7 +25,7 @@ def _event(values: dict[str, Any]) -> Event:
 
 def _read(yaml: str, values: dict[str, Any]) -> Any:
     columns = _meter(yaml).read([_event(values)])
-    return columns.refused[0].code if columns.refused else (columns.values[0], columns.groups[0])
+    return columns.refused[0].code if columns.refused else (columns.values[0], columns.groups.of(0))
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,4 @@ def test_one_bad_row_leaves_the_others_alone() -> None:
         2: "group_not_scalar",
     }
     assert isinstance(columns.refused[1], MeterRefused)
-    assert (columns.values[0], columns.groups[0]) == (1, ("a",))
+    assert (columns.values[0], columns.groups.of(0)) == (1, ("a",))

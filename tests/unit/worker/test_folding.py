@@ -10,7 +10,7 @@ from aggregator.catalog import Catalog
 from aggregator.reading import read
 from aggregator.state import Claimed, PartitionState, opened
 from metering.worker.backlog import Stretch
-from metering.worker.folding import checked, fold_stretches
+from metering.worker.folding import checked, fold_stretch
 from schemas.codes import Code
 
 MINUTE_US = 60_000_000
@@ -73,15 +73,14 @@ def test_timestamps_are_of_the_type_that_the_contract_names(
 def test_nothing_is_folded_when_the_very_first_offset_is_at_fault() -> None:
     first = stretch(START_US + 60 * MINUTE_US)
     record = replace(first.records[0], offset=0)  # type: ignore[type-var]
-    folded = fold_stretches(
-        [(first._replace(reading=read(0, 0, 1, [record])), state())], Catalog(0, {}, {}), START_US
+    folded = fold_stretch(
+        first._replace(reading=read(0, 0, 1, [record])), state(), Catalog(0, {}, {}), START_US
     )
-    assert [(one.reading, one.result) for one in folded] == [(None, None)]
-    assert folded[0].stop is not None
+    assert (folded.reading, folded.result) == (None, None)
+    assert folded.stop is not None
 
 
-def test_each_stretch_is_folded_on_its_own_state() -> None:
-    jobs = [(stretch(START_US), state()), (stretch(START_US, START_US), state())]
-    results = [one.result for one in fold_stretches(jobs, Catalog(0, {}, {}), START_US)]
-    assert [r.outcomes.quarantined for r in results if isinstance(r, Batch)] == [1, 2]
-    assert [r.outcomes.gap for r in results if isinstance(r, Batch)] == [2, 2]
+def test_what_may_be_folded_is_folded_on_the_state_before_it() -> None:
+    result = fold_stretch(stretch(START_US, START_US), state(), Catalog(0, {}, {}), START_US).result
+    assert isinstance(result, Batch)
+    assert (result.outcomes.quarantined, result.outcomes.gap) == (2, 2)
