@@ -20,6 +20,9 @@ _RULES_ONLY_YEAR: Final = 2100
 _CYCLE_YEARS: Final = 400
 """After so many years weekdays and dates, and so the changes of a yearly rule, repeat."""
 
+_LEAST_DAYS: Final = 3
+"""Since 1970 no zone has changed its offset for less than six days, so this step misses none."""
+
 _DAY_US: Final = 24 * HOUR_US
 _YEAR_US: Final = 366 * _DAY_US
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -60,11 +63,13 @@ def _is_always_on(calendar: Calendar, window_us: int, start_us: int) -> bool:
 
 @lru_cache(maxsize=4096)
 def _offsets(timezone: str, year: int) -> frozenset[timedelta]:
-    """Every UTC offset that a zone has from the end of the year before on; each lasts for more than a day."""
+    """Every UTC offset that a zone has from the end of the year before on."""
     rules = zone(timezone)
-    noon = datetime(year - 1, 12, 30, 12, tzinfo=rules)
+    noon = datetime(year - 1, 12, 28, 12, tzinfo=rules)
     days = (datetime(max(year + 1, _RULES_ONLY_YEAR) + 1, 1, 1, tzinfo=rules) - noon).days
-    return frozenset((noon + timedelta(days=day)).utcoffset() or timedelta() for day in range(days))
+    return frozenset(
+        (noon + timedelta(days=day)).utcoffset() or timedelta() for day in range(0, days, _LEAST_DAYS)
+    )
 
 
 @lru_cache(maxsize=4096)

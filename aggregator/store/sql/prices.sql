@@ -30,9 +30,7 @@ JOIN subscription_version AS v ON v.subscription = n.subscription
 ORDER BY v.subscription, v.version
 
 -- name: subscriptions_of_subjects
-SELECT s.subject, s.subscription
-FROM unnest($1::text[]) AS n (subject)
-JOIN subscription_subject AS s ON s.subject = n.subject
+SELECT subject, subscription FROM subscription_subject WHERE subject = ANY ($1::text[])
 
 -- name: subscriptions_on_plans
 SELECT DISTINCT v.subscription

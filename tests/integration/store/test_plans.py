@@ -1,17 +1,11 @@
 """Every statement on the hot path finds its rows by an index, however much there is."""
 
-import json
-import re
-from collections.abc import Iterator
-from typing import Any
-
 import pytest_asyncio
 from integration.store.batches import T0, Spoken
 from integration.store.counting import Store
+from integration.store.explaining import explain, grown_tables, nodes, sequential_scans
 
 from aggregator.batch import HOUR_US
-from aggregator.store.connection import Connection
-from aggregator.store.statements import STATEMENTS
 
 GROWN_ROWS = 5_000
 
@@ -106,19 +100,16 @@ async def grown(store: Store) -> Store:
 
 
 async def test_no_hot_statement_reads_a_grown_table_from_end_to_end(grown: Store) -> None:
-    rows = await grown.owner.fetch(
-        "SELECT relname::text, reltuples FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
-    )
-    is_grown = {name for name, tuples in rows if tuples >= GROWN_ROWS}
+    is_grown = await grown_tables(grown.owner, GROWN_ROWS)
     assert len({name for name in is_grown if not name.endswith(("_pkey", "_key"))}) > 15
-    scanned = {name: await _sequential_scans(grown.worker, name) & is_grown for name in HOT}
+    scanned = {name: await sequential_scans(grown.worker, name) & is_grown for name in HOT}
     assert {name: tables for name, tables in scanned.items() if tables} == {}
 
 
 async def test_a_scan_from_end_to_end_would_be_seen(grown: Store) -> None:
     """The test above can fail."""
-    plan = await _explain(grown.worker, "SELECT * FROM usage_window WHERE value = $1::numeric", 1)
-    assert any(node["Node Type"] == "Seq Scan" for node in _nodes(plan))
+    plan = await explain(grown.worker, "SELECT * FROM usage_window WHERE value = $1::numeric", 1)
+    assert any(node["Node Type"] == "Seq Scan" for node in nodes(plan))
 
 
 async def test_a_plan_does_not_depend_on_the_size_of_a_batch(grown: Store) -> None:
@@ -128,24 +119,3 @@ async def test_a_plan_does_not_depend_on_the_size_of_a_batch(grown: Store) -> No
     plans = await grown.worker.fetch("SELECT statement, custom_plans FROM pg_prepared_statements")
     assert sum(row["custom_plans"] for row in plans) == 0
     assert any("UPDATE usage_window" in row["statement"] for row in plans)
-
-
-async def _sequential_scans(connection: Connection, name: str) -> set[str]:
-    parameters = [int(number) for number in re.findall(r"\$(\d+)", STATEMENTS[name])]
-    plan = await _explain(connection, STATEMENTS[name], max(parameters, default=0))
-    return {node["Relation Name"] for node in _nodes(plan) if node["Node Type"] == "Seq Scan"}
-
-
-async def _explain(connection: Connection, statement: str, parameters: int) -> dict[str, Any]:
-    """The generic plan, as every connection of the store uses it."""
-    await connection.execute(f"PREPARE explained AS {statement}")
-    values = f"({', '.join(['NULL'] * parameters)})" if parameters else ""
-    explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON, VERBOSE) EXECUTE explained{values}")
-    await connection.execute("DEALLOCATE explained")
-    return dict(json.loads(explained)[0]["Plan"])
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from _nodes(child)

@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 from integration.store.conftest import Connect
 from integration.store.counting import Store
+from integration.store.explaining import grown_tables, sequential_scans
 from integration.store.terms import insert, new, price_plan, subscription
 
 from aggregator.catalog_plan import ChangeKind
@@ -17,6 +18,40 @@ SUBSCRIPTIONS = [
     subscription("acme-test", plan="free"),
     subscription("beta-pro"),
 ]
+FOUND_BY_INDEX = [
+    "billing_revision",
+    "plan_versions_of",
+    "subscription_versions_of",
+    "subscriptions_of_subjects",
+    "subscriptions_on_plans",
+    "subscription_page",
+    "subscription_page_of",
+    "rated_through",
+    "insert_subscription_subjects",
+]
+
+GROW = """
+INSERT INTO billing_apply (applied_by, digest) SELECT 'tests', sha256('') FROM generate_series(1, 6000);
+
+INSERT INTO plan_version (plan, version, definition, effective_from, retired, revision)
+SELECT 'plan-' || place, 1, definition, effective_from, retired, revision
+FROM plan_version, generate_series(1, 6000) AS place WHERE plan = 'pro';
+
+INSERT INTO subscription_version (
+    subscription, version, customer, plan, definition, effective_from, retired, revision
+)
+SELECT
+    'subscription-' || place, 1, 'customer-' || place / 3, 'plan-' || place / 20,
+    definition || jsonb_build_object('customer', 'customer-' || place / 3, 'plan', 'plan-' || place / 20),
+    effective_from, retired, revision
+FROM subscription_version, generate_series(1, 20000) AS place WHERE subscription = 'acme-pro';
+
+INSERT INTO subscription_subject
+SELECT subscription || twin, subscription, customer FROM subscription_version, generate_series(1, 2) AS twin;
+
+INSERT INTO subscription_rating
+SELECT subscription, effective_from, effective_from FROM subscription_version;
+"""
 
 
 @pytest.fixture
@@ -134,6 +169,15 @@ async def test_who_rates_and_who_looks_may_read(connected: Connect, role: str) -
     assert await prices.rated_through(reader, ["acme-pro"]) == {}
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await reader.execute("UPDATE plan_version SET retired = true")
+
+
+async def test_no_statement_reads_all_to_find_a_few(filled: Connection) -> None:
+    await filled.execute(GROW)
+    await filled.execute("ANALYZE")
+    is_grown = await grown_tables(filled, 5_000)
+    assert {"plan_version", "subscription_version", "subscription_subject"} <= is_grown
+    scanned = {name: await sequential_scans(filled, name) & is_grown for name in FOUND_BY_INDEX}
+    assert {name: tables for name, tables in scanned.items() if tables} == {}
 
 
 async def test_nobody_applies_while_somebody_rates(store: Store, connected: Connect) -> None:

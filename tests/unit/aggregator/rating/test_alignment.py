@@ -80,12 +80,12 @@ def test_days_of_utc_and_of_elsewhere() -> None:
     assert first_off(calendar("hour", "UTC", "2026-01-01"), DAY_US) == "2026-01-01T01:00:00Z"
 
 
-def test_no_offset_lasts_less_than_a_day_and_every_table_ends_before_2100() -> None:
-    """What the look at a zone's noons rests on."""
+def test_no_offset_lasts_less_than_six_days_and_every_table_ends_before_2100() -> None:
+    """What a look at a zone's noons rests on."""
     for name in zone_names():
         instants = transitions(name)
         recent = [instant for instant in instants if instant >= EPOCH]
-        assert all(later - earlier > timedelta(days=2) for earlier, later in pairwise(recent)), name
+        assert all(later - earlier > timedelta(days=6) for earlier, later in pairwise(recent)), name
         assert not instants or instants[-1] < datetime(2100, 1, 1, tzinfo=UTC), name
 
 
