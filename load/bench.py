@@ -7,7 +7,7 @@ one wrong total and there are no figures. Tables for people; the last line is on
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import linear_regression, median
 from typing import Final, NamedTuple
 
@@ -23,6 +23,26 @@ from sites import Site
 
 FLAT_EVENTS: Final = 5 * MILLION
 MIB: Final = 1024 * 1024
+
+
+class Limit(NamedTuple):
+    """What a figure has to be, at least or at most."""
+
+    figure: str
+    least: float = 0
+    most: float = float("inf")
+
+    def is_met(self, value: float) -> bool:
+        """Whether a figure is on the right side."""
+        return self.least <= value <= self.most
+
+
+LIMITS: Final = (
+    Limit("ratio_to_getmany", least=0.20),
+    Limit("wal_bytes_per_event", most=60),
+    Limit("ram_bytes_per_id", most=20),
+    Limit("rss_growth_bytes_per_id", most=32),  # an id takes 16; above that lies what merging its runs leaves
+)
 
 
 class Pair(NamedTuple):
@@ -68,7 +88,7 @@ def main(
     runs: int = 3,
     partitions: int = 6,
     seed: int = 1,
-    flat_memory: bool = False,
+    flat_memory: bool = True,
 ) -> None:
     """Measure the worker.
 
@@ -81,6 +101,7 @@ def main(
     """
     console = Console()
     result = asyncio.run(_bench(console, events, runs, partitions, seed, flat_memory=flat_memory))
+    console.print(_bounds(result))
     print(json.dumps(result), flush=True)
 
 
@@ -140,6 +161,16 @@ def _table(pairs: Sequence[Pair]) -> Table:
     for name, digits, of in FIGURES:
         values = [of(pair) for pair in pairs]
         table.add_row(name, *(f"{value:,.{digits}f}" for value in (*values, median(values))))
+    return table
+
+
+def _bounds(result: Mapping[str, float]) -> Table:
+    table = Table("figure", "least", "most", "measured", "", title="What it has to be")
+    for limit in LIMITS:
+        if limit.figure in result:
+            value = result[limit.figure]
+            met = "[green]met[/]" if limit.is_met(value) else "[bold red]not met[/]"
+            table.add_row(limit.figure, f"{limit.least:g}", f"{limit.most:g}", f"{value:g}", met)
     return table
 
 

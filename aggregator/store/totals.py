@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final, NamedTuple
 
 from aggregator.store.connection import BEGINNING_US, END_US, Connection, json_text
@@ -16,7 +17,7 @@ class Total(NamedTuple):
 
     `value` holds everything, `on_time_value` only what came before its window was final (None: nothing did).
     By aggregation it is the sum, the number of events, the least, the greatest or the last value, or the
-    number of different members; an average is the value of a `sum` divided by `events`. Of a gauge whose
+    number of different members. Of a gauge whose
     points were all withdrawn it is None. `groups` is by name, None where an event has no such value or a
     version of the meter no such group; all are None for `other`, which holds what a cardinality limit turned
     away. `adjustment_events` are late events less withdrawn ones, so the rest of `events` came on time.
@@ -32,6 +33,13 @@ class Total(NamedTuple):
     on_time_value: Decimal | None
     events: int
     adjustment_events: int
+
+    @property
+    def average(self) -> Fraction | None:
+        """The value per event, exact; only a sum has one."""
+        if self.aggregation != "sum" or self.value is None or not self.events:
+            return None
+        return Fraction(self.value) / self.events
 
 
 async def windows(

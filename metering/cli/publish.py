@@ -126,7 +126,7 @@ class _Run:
 
     def _end(self, code: Exit) -> Exit:
         if self.as_json:
-            print_json({"published": self.acknowledged, "refused": self.refused})
+            print_json({"refused": self.refused}, {"published": self.acknowledged})
         else:
             say(f"{self.acknowledged:,} published, {self.refused:,} refused.")
         return code

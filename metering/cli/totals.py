@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 from cyclopts import Parameter
 
 from aggregator.finality import meter_final_before_us
+from aggregator.rating.amounts import exact_text
 from aggregator.store import finality, load, migrate
 from aggregator.store import totals as store
 from aggregator.store.totals import Total
@@ -48,6 +49,9 @@ def totals(
     by_window: Annotated[
         bool, Parameter(negative=(), help="Each window by itself, instead of sums.")
     ] = False,
+    average: Annotated[
+        bool, Parameter(negative=(), help="Also the value per event, of `sum` meters.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show windows, or their sums over a range, with everything counted so far.
@@ -59,12 +63,22 @@ def totals(
     query = _Query(meter, subject, names, instant_us(from_, "--from"), instant_us(to, "--to"), by_window)
     found = asyncio.run(_read(load_settings(), query))
     if as_json:
-        print_json(*map(_line, found))
+        print_json(*(_line(one) | (_average(one) if average else {}) for one in found))
         return
     print_table(
         "Totals by window" if by_window else "Totals",
-        ["Meter", "Subject", *names, "Start", "End", "Value", "Events", "Status"],
-        (_row(one, names) for one in found),
+        [
+            "Meter",
+            "Subject",
+            *names,
+            "Start",
+            "End",
+            "Value",
+            "Events",
+            "Status",
+            *(["Average"] if average else []),
+        ],
+        ((*_row(one, names), *(_average(one).values() if average else ())) for one in found),
     )
 
 
@@ -134,6 +148,11 @@ def _line(found: _Found) -> dict[str, Any]:
     if total.is_other:
         line["other"] = True
     return line
+
+
+def _average(found: _Found) -> dict[str, str | None]:
+    average = found.total.average
+    return {"average": None if average is None else exact_text(average)}
 
 
 def _row(found: _Found, names: Sequence[str]) -> tuple[object, ...]:
