@@ -53,8 +53,8 @@ class Difference(NamedTuple):
 
 
 @dataclass(slots=True)
-class Units:
-    """What one meter counted on either side, in windows and adjustments together."""
+class Amounts:
+    """What both sides have of something that adds up: a meter's units, a currency's money."""
 
     counted: Decimal = Decimal(0)
     replayed: Decimal = Decimal(0)
@@ -73,8 +73,11 @@ class Comparison:
     rows: dict[str, int] = field(default_factory=dict)
     different: dict[str, int] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)  # the first of each aspect
-    units: dict[str, Units] = field(default_factory=dict)  # by meter
-    grown_windows: int = 0  # that later usage has been added to since the replay: not compared
+    units: dict[str, Amounts] = field(default_factory=dict)  # by meter, in windows and beside them
+    money: dict[str, Amounts] = field(default_factory=dict)  # by currency: newest versions of rated totals
+    unaddable: set[tuple[str, str]] = field(default_factory=set)  # meters that differ, with what they are
+    grown_windows: int = 0  # that usage has been added to since the replay: not compared
+    unrated_totals: int = 0  # that the counted schema has not come to yet: not compared
 
     @property
     def identical(self) -> bool:
@@ -93,10 +96,19 @@ class Comparison:
 
     def add_units(self, meter: str, counted: Decimal, replayed: Decimal) -> None:
         """Add what both sides have of a meter."""
-        units = self.units.setdefault(meter, Units())
+        units = self.units.setdefault(meter, Amounts())
         with localcontext(EXACT):
             units.counted += counted
             units.replayed += replayed
+
+    def add_money(self, currency: str, amount: Decimal, *, is_replayed: bool) -> None:
+        """Add what one side has of a currency."""
+        money = self.money.setdefault(currency, Amounts())
+        with localcontext(EXACT):
+            if is_replayed:
+                money.replayed += amount
+            else:
+                money.counted += amount
 
 
 async def paired(counted: AsyncIterator[Row], replayed: AsyncIterator[Row]) -> AsyncIterator[Pair]:

@@ -1,11 +1,13 @@
 """Reads two schemas that counted the same log, side by side, each in one snapshot."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 from aggregator.comparison import ADDABLE, Aspect, Comparison, Pair, Row, paired
+from aggregator.store import finality, rating, terms
 from aggregator.store.connection import Connection
+from aggregator.store.replay import CORRECTIONS, Shadow
 from aggregator.store.statements import STATEMENTS
 
 _ROWS_AT_ONCE: Final = 5_000
@@ -48,6 +50,19 @@ QUARANTINE: Final = Aspect(
     ("code", "source", "id", "type", "subject", "event_time", "origin"),
 )
 
+REPAIRS: Final = Aspect(
+    "repair", ("partition", "record_offset"), ("meter", "origin_partition", "origin_offset", "origin_code")
+)
+WATERMARKS: Final = Aspect("watermark", ("meter", "version"), ("final_before",))
+RATED_TOTALS: Final = Aspect(
+    "rated_total",
+    ("subscription", "period_start", "version"),
+    (
+        *("customer", "period_end", "cut", "currency", "amount", "unrounded_amount", "difference"),
+        *("digest", "is_newest"),
+    ),
+)
+
 _STATEMENTS: Final = {
     PARTITIONS: "compare_partitions",
     METERS: "compare_meters",
@@ -56,58 +71,69 @@ _STATEMENTS: Final = {
     POINTS: "compare_points",
     ADJUSTMENTS: "compare_adjustments",
     QUARANTINE: "compare_quarantine",
+    REPAIRS: "compare_repairs",
+    WATERMARKS: "compare_watermarks",
+    RATED_TOTALS: "compare_rated_totals",
 }
 
 
-async def compare(counted: Connection, replayed: Connection, ends: Mapping[int, int]) -> Comparison:
-    """Compare everything that the log's offsets before `ends` came to.
+async def compare(counted: Connection, replayed: Connection, shadow: Shadow) -> Comparison:
+    """Compare everything that the log came to up to where a replay of it ended.
 
-    A window that the counted schema has added to since is left out, and counted as such.
+    What the counted schema has added since is left out, and counted as such.
 
     Args:
         counted: to the schema that counts the topic, or another replay of it.
-        replayed: to a shadow schema.
-        ends: where the replay ended, by partition.
+        replayed: to the shadow schema.
+        shadow: what that says of itself.
     """
     found = Comparison()
     async with (
         counted.transaction(isolation="repeatable_read", readonly=True),
         replayed.transaction(isolation="repeatable_read", readonly=True),
     ):
-        sides = _Sides(counted, replayed, ends)
+        sides = _Sides(counted, replayed)
+        ends = {**shadow.ends, CORRECTIONS: shadow.next_correction}
+        limits = list(ends), list(ends.values())
         for aspect in (PARTITIONS, METERS):
-            async for pair in sides.pairs(aspect):
+            async for pair in sides.pairs(aspect, *limits):
                 found.take(aspect, pair)
         grown = await _compare_windows(sides, found, ends)
-        async for pair in sides.pairs(MEMBERS):
+        async for pair in sides.pairs(MEMBERS, *limits):
             if pair.key[: len(_WINDOW)] not in grown:
                 found.take(MEMBERS, pair)
-        async for pair in sides.pairs(POINTS):
+        async for pair in sides.pairs(POINTS, *limits):
             found.take(POINTS, pair)
-        async for pair in sides.pairs(ADJUSTMENTS):
+        async for pair in sides.pairs(ADJUSTMENTS, *limits):
             found.take(ADJUSTMENTS, pair)
-            _add_units(found, pair, pair.key[-1], ADJUSTMENTS)
-        async for pair in sides.pairs(QUARANTINE):
-            found.take(QUARANTINE, pair)
+            _add_up(found, pair, pair.key[-1], ADJUSTMENTS)
+        for aspect in (QUARANTINE, REPAIRS):
+            async for pair in sides.pairs(aspect, *limits):
+                found.take(aspect, pair)
+        if shadow.log_time_us is not None:
+            await _compare_what_is_final(sides, found, shadow.log_time_us)
     return found
 
 
 class _Sides:
     """Both schemas, one row after the other."""
 
-    def __init__(self, counted: Connection, replayed: Connection, ends: Mapping[int, int]) -> None:
-        self._counted = counted
-        self._replayed = replayed
-        self._ends = [list(ends), list(ends.values())]
+    def __init__(self, counted: Connection, replayed: Connection) -> None:
+        self.counted = counted
+        self.replayed = replayed
 
-    def pairs(self, aspect: Aspect) -> AsyncIterator[Pair]:
+    def pairs(self, aspect: Aspect, *arguments: object) -> AsyncIterator[Pair]:
         """The rows of both, by key."""
-        return paired(self._rows(self._counted, aspect), self._rows(self._replayed, aspect))
+        return paired(
+            self._rows(self.counted, aspect, arguments), self._rows(self.replayed, aspect, arguments)
+        )
 
-    async def _rows(self, connection: Connection, aspect: Aspect) -> AsyncIterator[Row]:
+    async def _rows(
+        self, connection: Connection, aspect: Aspect, arguments: Sequence[object]
+    ) -> AsyncIterator[Row]:
         statement = STATEMENTS[_STATEMENTS[aspect]]
         split = len(aspect.key)
-        async for row in connection.cursor(statement, *self._ends, prefetch=_ROWS_AT_ONCE):
+        async for row in connection.cursor(statement, *arguments, prefetch=_ROWS_AT_ONCE):
             columns = tuple(row)
             yield Row(columns[:split], columns[split:])
 
@@ -116,27 +142,46 @@ async def _compare_windows(sides: _Sides, found: Comparison, ends: Mapping[int, 
     """Compare windows; the keys of those that have grown since."""
     grown = set()
     last_offset, shard = WINDOWS.values.index("last_offset"), WINDOWS.key.index("shard")
-    async for pair in sides.pairs(WINDOWS):
+    async for pair in sides.pairs(WINDOWS, list(ends), list(ends.values())):
         if pair.counted is not None and pair.counted.values[last_offset] >= ends[pair.key[shard]]:
             grown.add(pair.key)
             continue
         found.take(WINDOWS, pair)
-        _add_units(found, pair, pair.key[0], WINDOWS)
+        _add_up(found, pair, pair.key[0], WINDOWS)
     found.grown_windows = len(grown)
     return grown
 
 
-def _add_units(found: Comparison, pair: Pair, meter: str, aspect: Aspect) -> None:
-    found.add_units(meter, _units(pair.counted, aspect), _units(pair.replayed, aspect))
+async def _compare_what_is_final(sides: _Sides, found: Comparison, log_time_us: int) -> None:
+    """Watermarks, and what was rated by them; the counted schema may be further, or not yet there."""
+    if await finality.closing(sides.counted) == log_time_us:
+        async for pair in sides.pairs(WATERMARKS):
+            found.take(WATERMARKS, pair)
+    has_rated = await rating.is_rated(sides.counted, log_time_us, await terms.known(sides.counted))
+    async for pair in sides.pairs(RATED_TOTALS, log_time_us):
+        if pair.counted is None and not has_rated:
+            found.unrated_totals += 1
+            continue
+        found.take(RATED_TOTALS, pair)
+        for row, is_replayed in ((pair.counted, False), (pair.replayed, True)):
+            columns = {} if row is None else dict(zip(RATED_TOTALS.values, row.values, strict=True))
+            if columns.get("is_newest"):
+                found.add_money(columns["currency"], columns["amount"], is_replayed=is_replayed)
+
+
+def _add_up(found: Comparison, pair: Pair, meter: str, aspect: Aspect) -> None:
+    """Add both sides to the meter's units; or note that it differs, where nothing adds up."""
+    place = aspect.values.index("aggregation")
+    aggregations = {row.values[place] for row in pair if row is not None}
+    if aggregations <= ADDABLE:
+        found.add_units(meter, _units(pair.counted, aspect), _units(pair.replayed, aspect))
+    elif pair.counted != pair.replayed:
+        found.unaddable |= {(meter, aggregation) for aggregation in aggregations}
 
 
 def _units(row: Row | None, aspect: Aspect) -> Decimal:
-    """What a row adds to its meter's total; nothing for meters whose values do not add up."""
+    """What a row adds to its meter's total."""
     if row is None:
         return Decimal(0)
     columns = dict(zip(aspect.values, row.values, strict=True))
-    if columns["aggregation"] not in ADDABLE:
-        return Decimal(0)
-    if columns["aggregation"] == "sum":
-        return Decimal(columns["value"])
-    return Decimal(columns["events"])
+    return Decimal(columns["value"] if columns["aggregation"] == "sum" else columns["events"])

@@ -1,8 +1,8 @@
 """What lies behind windows: their rows, what stands beside them, and the ledger of the offsets they name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aggregator.groups import GroupValues
 from aggregator.store.connection import BEGINNING_US, END_US, Connection, instant_us
@@ -157,6 +157,28 @@ async def end(connection: Connection, partition: int, counted_to: int, log_time_
     """
     found: int | None = await connection.fetchval(STATEMENTS["reading_end"], partition, log_time_us)
     return counted_to if found is None else found
+
+
+async def plan(connection: Connection, name: str, version: int) -> Mapping[str, Any]:
+    """The stored definition of a plan's version, which a rated total has pinned."""
+    found: Mapping[str, Any] = await connection.fetchval(STATEMENTS["explained_plan"], name, version)
+    return found
+
+
+async def subscription(connection: Connection, name: str, version: int) -> Mapping[str, Any]:
+    """The stored definition of a subscription's version."""
+    found: Mapping[str, Any] = await connection.fetchval(STATEMENTS["explained_subscription"], name, version)
+    return found
+
+
+async def carried_from(
+    connection: Connection, meter_version_ids: Sequence[int], subjects: Sequence[str], from_us: int
+) -> int:
+    """Where to begin with a gauge's windows so that all is there that is carried into a range."""
+    found: int | None = await connection.fetchval(
+        STATEMENTS["carried_from"], meter_version_ids, subjects, from_us
+    )
+    return from_us if found is None else found
 
 
 async def rejected(connection: Connection, partition: int) -> list[int]:

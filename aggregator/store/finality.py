@@ -60,16 +60,22 @@ async def finality(connection: Connection) -> Finality:
         return await _state(connection)
 
 
-async def close(connection: Connection) -> Closed:
+async def close(connection: Connection, until_us: int | None = None) -> Closed:
     """Make final what every frontier has passed by the grace: closing and watermarks, in one transaction.
 
     Locks no row of the hot path. Safe to repeat and safe beside another closer: both only ever grow.
+
+    Args:
+        connection: in no transaction.
+        until_us: log time to close at most, though frontiers may be beyond it; a replay ends where it began.
     """
     async with connection.transaction():
         before = await _state(connection)
         reached_us = before.reached_us
         if reached_us is None:
             return Closed(before, [])
+        if until_us is not None:
+            reached_us = min(reached_us, until_us)
         wanted = [
             mark
             for mark in watermarks(before.rules, reached_us)

@@ -2,17 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aggregator.batch import LastRecord
 from aggregator.catalog import StoredVersion
+from aggregator.groups import GroupValues
 from aggregator.state import Claimed, TopicRules
-from aggregator.store import load
+from aggregator.store import finality, load
+from aggregator.store.cache import StoreCache
 from aggregator.store.connection import Connection, instant_us, json_text, stored_us
 from aggregator.store.errors import NotAReplay
 from aggregator.store.load import StoredCatalog
+from aggregator.store.sent import Sent
+from aggregator.store.series import series_ids
 from aggregator.store.statements import STATEMENTS
+
+CORRECTIONS: Final = -1
+"""The partition of corrections, which is none of the topic's."""
 
 
 class CountedPartition(NamedTuple):
@@ -42,6 +50,34 @@ class Skip(NamedTuple):
     who: str
 
 
+class Correction(NamedTuple):
+    """A row of an earlier promotion; `groups` None for `other`."""
+
+    number: int
+    meter_version_id: int
+    subject: str
+    groups: GroupValues | None
+    start_us: int
+    events: int
+    value: Decimal | None
+    event_time_us: int
+    log_time_us: int
+
+
+class Promotion(NamedTuple):
+    """Who promoted what a replay had found, and on what evidence."""
+
+    first_number: int
+    next_number: int
+    log_time_us: int
+    who: str
+    reason: str
+    shadow_schema: str
+    evidence: bytes  # SHA-256
+    catalog: str  # JSON
+    promoted_us: int | None  # None: now
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """All that decides what a log comes to, besides the log: one state of the schema that counted it."""
@@ -51,6 +87,17 @@ class Source:
     catalog: StoredCatalog
     caps: Sequence[Cap]
     skips: Sequence[Skip]
+    closing_us: int | None  # log time up to which it is final
+    plans: Sequence[tuple[Any, ...]]  # rows of `plan_version`,
+    subscriptions: Sequence[tuple[Any, ...]]  # of `subscription_version`,
+    subjects: Sequence[tuple[Any, ...]]  # and of `subscription_subject`
+    corrections: Sequence[Correction]
+    promotions: Sequence[Promotion]
+
+    @property
+    def next_correction(self) -> int:
+        """The number that the next correction will have."""
+        return max((one.next_number for one in self.promotions), default=0)
 
 
 class Shadow(NamedTuple):
@@ -58,6 +105,8 @@ class Shadow(NamedTuple):
 
     counted_schema: str
     has_other_catalog: bool
+    log_time_us: int | None  # it is closed and rated up to here
+    next_correction: int
     ends: Mapping[int, int]  # by partition: the offset that the replay went up to
 
 
@@ -89,7 +138,33 @@ async def source(connection: Connection) -> Source:
             catalog=await load.catalog_within(connection),
             caps=[Cap(*row) for row in await connection.fetch(STATEMENTS["all_clock_caps"])],
             skips=[Skip(*row) for row in await connection.fetch(STATEMENTS["all_skipped"])],
+            closing_us=await finality.closing(connection),
+            plans=[tuple(row) for row in await connection.fetch(STATEMENTS["all_plan_versions"])],
+            subscriptions=[
+                tuple(row) for row in await connection.fetch(STATEMENTS["all_subscription_versions"])
+            ],
+            subjects=[tuple(row) for row in await connection.fetch(STATEMENTS["all_subscription_subjects"])],
+            corrections=await corrections(connection),
+            promotions=[Promotion(*row) for row in await connection.fetch(STATEMENTS["all_promotions"])],
         )
+
+
+async def corrections(connection: Connection) -> list[Correction]:
+    """Every row that was promoted so far."""
+    return [
+        Correction(
+            row["record_offset"],
+            row["meter_version_id"],
+            row["subject"],
+            None if row["is_other"] else tuple(row["groups"]),
+            row["window_start"],
+            row["events"],
+            row["value"],
+            row["event_time"],
+            row["log_time"],
+        )
+        for row in await connection.fetch(STATEMENTS["all_corrections"])
+    ]
 
 
 async def relations(connection: Connection, schema: str) -> list[str]:
@@ -101,7 +176,7 @@ async def begin(
     connection: Connection,
     counted_schema: str,
     taken: Source,
-    versions: Sequence[StoredVersion],
+    versions: Sequence[StoredVersion] | None,
     who: str,
 ) -> None:
     """Give a schema just migrated the rules, partitions, catalog and decisions of another one.
@@ -110,7 +185,7 @@ async def begin(
         connection: to the new schema, with the owner's rights.
         counted_schema: the other one's name.
         taken: from it.
-        versions: of meters, which need not be those that it counted by.
+        versions: of meters; None for those that it counted by.
         who: replays.
     """
     rules = taken.rules
@@ -133,15 +208,72 @@ async def begin(
         )
         if taken.caps:
             await connection.execute(STATEMENTS["insert_clock_caps"], *zip(*taken.caps, strict=True))
-        if versions:
-            await _insert_versions(connection, versions, who)
-        has_other_catalog = list(versions) != list(taken.catalog.versions)
-        await connection.execute(STATEMENTS["insert_replay"], counted_schema, has_other_catalog, who)
+        meters = taken.catalog.versions if versions is None else versions
+        if meters:
+            await _insert_versions(connection, meters, who)
+        await _insert_terms(connection, taken, who)
+        await connection.execute(
+            STATEMENTS["insert_replay"],
+            counted_schema,
+            versions is not None,
+            taken.closing_us,
+            taken.next_correction,
+            who,
+        )
         await connection.execute(
             STATEMENTS["insert_replay_ends"],
             [one.claimed.partition for one in taken.partitions],
             [one.claimed.next_offset for one in taken.partitions],
         )
+
+
+async def _insert_terms(connection: Connection, taken: Source, who: str) -> None:
+    """Plans and subscriptions are those that were rated by, under their own ids."""
+    if not taken.plans and not taken.subscriptions:
+        return
+    digest = sha256(json_text([taken.plans, taken.subscriptions]).encode()).digest()
+    revision = await connection.fetchval(STATEMENTS["insert_billing_apply"], who, digest)
+    if taken.plans:
+        columns = zip(*taken.plans, strict=True)
+        await connection.execute(STATEMENTS["insert_replayed_plans"], *columns, revision)
+    if taken.subscriptions:
+        columns = zip(*taken.subscriptions, strict=True)
+        await connection.execute(STATEMENTS["insert_replayed_subscriptions"], *columns, revision)
+        await connection.execute(STATEMENTS["insert_replayed_subjects"], *zip(*taken.subjects, strict=True))
+    await connection.fetchval(STATEMENTS["continue_billing_ids"])
+
+
+async def insert_corrections(
+    connection: Connection, promotions: Sequence[Promotion], rows: Sequence[Correction]
+) -> None:
+    """Write promotions and their rows beside windows, within a transaction."""
+    for one in promotions:
+        await connection.execute(STATEMENTS["insert_promotion"], *one)
+    if not rows:
+        return
+    sent = Sent(connection)
+    names = [(row.meter_version_id, row.subject, row.groups) for row in rows]
+    ids, _ = await series_ids(sent, names, StoreCache())
+    await sent.insert(
+        "insert_adjustments",
+        [
+            (
+                CORRECTIONS,
+                row.number,
+                row.meter_version_id,
+                series_id,
+                row.start_us,
+                "correction",
+                row.events,
+                None if row.value is None else str(row.value),
+                None,
+                row.event_time_us,
+                row.number,
+                row.log_time_us,
+            )
+            for series_id, row in zip(ids, rows, strict=True)
+        ],
+    )
 
 
 async def end(counted: Connection, shadow: Connection) -> None:
@@ -167,7 +299,9 @@ async def shadow(connection: Connection) -> Shadow:
         reason = "is no replay" if row is None else "is a replay that has not ended"
         raise NotAReplay(f"the schema {reason}: make one with `metering replay --into`")
     ends = {one["partition"]: one["next_offset"] for one in await connection.fetch(STATEMENTS["replay_ends"])}
-    return Shadow(row["counted_schema"], row["has_other_catalog"], ends)
+    return Shadow(
+        row["counted_schema"], row["has_other_catalog"], row["log_time"], row["next_correction"], ends
+    )
 
 
 async def _insert_versions(

@@ -59,6 +59,7 @@ for group, commands in {
         "config": ("config:config", "Show every setting and where it comes from."),
     },
     _OPERATE: {
+        "promote": ("promote:promote", "Make what a replay has found part of what was counted."),
         "partition": ("partition:app", "Decide about a partition that has stopped."),
         "token": ("tokens:app", "Make, list, rotate or revoke tokens of the HTTP API."),
         "audit": ("audit:audit", "Show who wrote what."),

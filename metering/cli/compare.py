@@ -7,19 +7,21 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from aggregator.comparison import Comparison, Difference
-from aggregator.store import comparison, load, migrate
-from aggregator.store import replay as store
+from aggregator.comparison import Amounts, Comparison, Difference
+from aggregator.store import comparison
+from aggregator.store.connection import instant_us
 from metering.cli.exits import Exit
 from metering.cli.output import Json, print_json, print_table, say, time_text
-from metering.database import database
-from metering.errors import StoppedError
+from metering.replay.sides import both_sides
 from metering.settings import Settings, load_settings
-from schemas.codes import Code
 from schemas.number import plain_text
 
-STATEMENT_TIMEOUT_S: Final = 900.0  # whole tables are read
-_TIMES: Final = frozenset({"window_start", "value_time", "point_time", "event_time", "log_time", "frontier"})
+_TIMES: Final = frozenset(
+    {
+        *("window_start", "value_time", "point_time", "event_time", "log_time", "frontier"),
+        *("final_before", "period_start", "period_end", "cut"),
+    }
+)
 
 
 def compare(
@@ -40,38 +42,30 @@ def compare(
 
 
 async def _compare(settings: Settings, schema: str) -> Comparison:
-    patient = settings.model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})
-    beside = patient.model_copy(update={"postgres_schema": schema})
-    async with database(patient) as counted, database(beside) as replayed:
-        for connection in (counted, replayed):
-            await migrate.require_migrated(connection)
-        ends = (await store.shadow(replayed)).ends
-        names = [(await load.topic_rules(connection)).name for connection in (counted, replayed)]
-        if len(set(names)) > 1:
-            raise StoppedError(
-                Code.TOPIC_MISMATCH,
-                f"Schema {settings.postgres_schema} counts {names[0]}, {schema} {names[1]}.",
-            )
-        return await comparison.compare(counted, replayed, ends)
+    async with both_sides(settings, schema) as (counted, replayed, shadow):
+        return await comparison.compare(counted, replayed, shadow)
 
 
 def _show(found: Comparison) -> None:
     print_table(
         "Compared", ["What", "Rows", "Different"], ((a, n, found.different[a]) for a, n in found.rows.items())
     )
-    changed = {meter: units for meter, units in found.units.items() if units.difference}
-    if changed:
-        print_table(
-            "Units",
-            ["Meter", "Counted", "Replayed", "Difference"],
-            ((meter, units.counted, units.replayed, units.difference) for meter, units in changed.items()),
-        )
+    for title, column, amounts in (("Units", "Meter", found.units), ("Money", "Currency", found.money)):
+        changed = {name: both for name, both in amounts.items() if both.difference}
+        if changed:
+            print_table(
+                title,
+                [column, "Counted", "Replayed", "Difference"],
+                ((name, both.counted, both.replayed, both.difference) for name, both in changed.items()),
+            )
     if found.differences:
         print_table(
             "Differences (the first of each kind)",
             ["What", "Of", "Counted", "Replayed"],
             (_row(one) for one in found.differences),
         )
+    if found.unrated_totals:
+        say(f"{found.unrated_totals:,} rated totals are left out: they are not rated yet.")
     if found.grown_windows:
         say(f"{found.grown_windows:,} windows are left out: more has been counted into them since.")
     say("Identical." if found.identical else "There are differences.")
@@ -97,15 +91,9 @@ def _document(found: Comparison) -> dict[str, Any]:
         "identical": found.identical,
         "compared": found.rows,
         "different": found.different,
-        "left_out": {"windows": found.grown_windows},
-        "units": {
-            meter: {
-                "counted": plain_text(units.counted),
-                "replayed": plain_text(units.replayed),
-                "difference": plain_text(units.difference),
-            }
-            for meter, units in sorted(found.units.items())
-        },
+        "left_out": {"windows": found.grown_windows, "rated_totals": found.unrated_totals},
+        "units": _amounts(found.units),
+        "money": _amounts(found.money),
         "differences": [
             {
                 "what": one.aspect,
@@ -118,11 +106,24 @@ def _document(found: Comparison) -> dict[str, Any]:
     }
 
 
+def _amounts(amounts: Mapping[str, Amounts]) -> dict[str, dict[str, str]]:
+    return {
+        name: {
+            "counted": plain_text(both.counted),
+            "replayed": plain_text(both.replayed),
+            "difference": plain_text(both.difference),
+        }
+        for name, both in sorted(amounts.items())
+    }
+
+
 def _plain(columns: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _plain_value(name, value) for name, value in columns.items()}
 
 
 def _plain_value(name: str, value: object) -> object:
     if name in _TIMES and isinstance(value, int):
-        return time_text(value)
+        return time_text(instant_us(value))
+    if isinstance(value, bytes):
+        return value.hex()
     return plain_text(value) if isinstance(value, Decimal) else value

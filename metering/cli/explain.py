@@ -15,17 +15,23 @@ from metering.cli.instants import instant_us
 from metering.cli.output import Json, print_json, print_table, say, time_text
 from metering.database import database
 from metering.errors import UsageError
+from metering.explain.amounts import ExplainedTotal, LineAccount, explain_total
 from metering.explain.facts import Facts
 from metering.explain.recount import MeterRule
 from metering.explain.windows import CORRECTION, Account, Explained, Question
 from metering.explain.windows import explain as explain_windows
 from metering.settings import Settings, load_settings
+from metering.topics import load_contract
 
 STATEMENT_TIMEOUT_S: Final = 300.0
 _SHOWN: Final = 50
 
 
 def explain(
+    rated_total: Annotated[
+        str | None,
+        Parameter(help="A version, as `metering rated` names it: SUBSCRIPTION/PERIOD_START/VERSION."),
+    ] = None,
     *,
     window: Annotated[
         tuple[str, str, str] | None,
@@ -38,12 +44,15 @@ def explain(
     Exit code 1: the log says otherwise, and where is shown; 5: the log no longer reaches back that far.
     """
     settings = load_settings().model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})
-    if window is None:
-        raise UsageError("usage", "Name what to explain: --window METER SUBJECT START.")
+    settings = settings.model_copy(update={"topic": load_contract(settings).name})
+    if rated_total is not None and window is None:
+        return _explain_total(settings, rated_total, as_json=as_json)
+    if window is None or rated_total is not None:
+        raise UsageError("usage", "Name one thing to explain: RATED_TOTAL, or --window METER SUBJECT START.")
     meter, subject, start = window
     found = asyncio.run(_window(settings, meter, subject, instant_us(start, "--window") or 0))
     if as_json:
-        print_json(*_documents(found))
+        print_json(*_rows(found), summary(found))
     else:
         show_windows(found)
         say("Equal: the log says the same." if found.is_equal else "Not equal: see above.")
@@ -61,6 +70,98 @@ async def _window(settings: Settings, meter: str, subject: str, start_us: int) -
         return await explain_windows(
             connection, settings, [Question([meter], [subject], start_us, start_us + 1)]
         )
+
+
+def _explain_total(settings: Settings, name: str, *, as_json: bool) -> Exit:
+    subscription, _, rest = name.partition("/")
+    period, _, version = rest.rpartition("/")
+    start_us = instant_us(period, "RATED_TOTAL") if period and version.isdecimal() else None
+    if start_us is None:
+        raise UsageError("usage", f"{name!r} names no version: write SUBSCRIPTION/PERIOD_START/VERSION.")
+    found = asyncio.run(_total(settings, subscription, start_us, int(version)))
+    if as_json:
+        print_json(*(_line_document(line, found) for line in found.lines), *_rows(found.windows))
+        read = summary(found.windows)
+        print_json({**read, "rated_total": name, "digest": found.digest, "equal": found.is_equal})
+    else:
+        _show_total(name, found)
+    return Exit.OK if found.is_equal else Exit.PROBLEMS
+
+
+async def _total(settings: Settings, subscription: str, start_us: int, version: int) -> ExplainedTotal:
+    async with database(settings) as connection:
+        await migrate.require_migrated(connection)
+        return await explain_total(connection, settings, subscription, start_us, version)
+
+
+def _show_total(name: str, found: ExplainedTotal) -> None:
+    show_windows(found.windows)
+    print_table(
+        f"{name} ({found.document.currency}, digest {found.digest[:16]}…)",
+        ["Segment", "Charge", "Group", "Quantity", "Events", "Amount", "Windows", "Offsets", "Batches", ""],
+        (_line_row(line) for line in found.lines),
+    )
+    for line in found.lines:
+        if not line.is_equal:
+            say(
+                f"{line.what} {line.charge or ''} {_line_group(line)}: stored {_facts(line.stored)}, "
+                f"from the log {_facts(line.recounted)}.",
+                "bold red",
+            )
+    say("Equal: the log comes to the same, to the last digit." if found.is_equal else "Not equal: see above.")
+
+
+def _line_row(line: LineAccount) -> tuple[object, ...]:
+    facts = line.stored or line.recounted or {}
+    by_partition: dict[int, list[int]] = {}
+    for account in line.accounts:
+        by_partition.setdefault(account.partition, []).extend(account.offsets)
+    offsets = "; ".join(f"{p}: {min(o)}..{max(o)}" for p, o in sorted(by_partition.items()))
+    batches = {(a.partition, b.first_offset) for a in line.accounts for b in a.batches}
+    return (
+        line.segment,
+        line.charge or f"({line.what})",
+        _line_group(line),
+        _plain(facts.get("quantity")),
+        facts.get("events"),
+        _plain(facts["amount"]),
+        len(line.accounts) if line.what == "line" else None,
+        offsets or None,
+        len(batches) if line.what == "line" else None,
+        Text("equal", "green") if line.is_equal else Text("differs", "bold red"),
+    )
+
+
+def _line_group(line: LineAccount) -> str:
+    if line.what != "line":
+        return ""
+    if line.group is None:
+        return "(other)"
+    return ", ".join(f"{name}={value}" for name, value in line.group.items())
+
+
+def _line_document(line: LineAccount, found: ExplainedTotal) -> dict[str, Any]:
+    return {
+        "what": line.what,
+        "segment": line.segment,
+        "charge": line.charge,
+        "group": line.group,
+        "stored": _facts(line.stored),
+        "recounted": _facts(line.recounted),
+        "equal": line.is_equal,
+        "windows": [
+            {
+                "meter": found.windows.rules[account.key.meter_version_id].meter,
+                "subject": account.key.subject,
+                "start": time_text(account.key.start_us),
+                "what": account.kind,
+                "partition": account.partition,
+                "first_offset": account.offsets[0],
+                "last_offset": account.offsets[1],
+            }
+            for account in line.accounts
+        ],
+    }
 
 
 def show_windows(found: Explained) -> None:
@@ -146,16 +247,15 @@ def _group_text(account: Account, rule: MeterRule) -> str:
     )
 
 
-def _documents(found: Explained) -> Iterator[Mapping[str, Any]]:
+def _rows(found: Explained) -> Iterator[Mapping[str, Any]]:
     for account in found.accounts:
-        rule = found.rules[account.key.meter_version_id]
-        yield window_document(account, rule)
-    yield summary(found)
+        yield window_document(account, found.rules[account.key.meter_version_id])
 
 
 def summary(found: Explained) -> dict[str, Any]:
     """What was read, and whether all is equal."""
     return {
+        "what": "summary",
         "equal": found.is_equal,
         "records": found.records,
         "read": [stretch._asdict() for stretch in found.stretches],

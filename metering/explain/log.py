@@ -9,6 +9,8 @@ from metering.errors import StoppedError
 from metering.replay.checking import LOG_START_GONE
 from metering.settings import Settings
 from metering.worker.clients import close_consumer, replaying_consumer
+from metering.worker.log_reader import may_be_undecodable
+from metering.worker.raw_log import RawLog
 
 _POLL_MS: Final = 500
 _MOST_RECORDS: Final = 20_000
@@ -56,8 +58,17 @@ async def _records(
         )
     consumer.assign([log])
     consumer.seek(log, stretch.first_offset)
-    while await consumer.position(log) < stretch.next_offset:
-        taken = await consumer.getmany(log, timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
-        records = [record for record in taken.get(log, []) if record.offset < stretch.next_offset]
-        if records:
-            yield records
+    position, raw = stretch.first_offset, RawLog(consumer, topic)
+    while position < stretch.next_offset:
+        try:
+            taken = await consumer.getmany(log, timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
+            records, position = taken.get(log, []), await consumer.position(log)
+        except Exception as error:
+            if not may_be_undecodable(error):
+                raise
+            piece = await raw.read(stretch.partition, position)
+            records, position = list(piece.records), piece.next_offset
+            consumer.seek(log, position)
+        wanted = [record for record in records if record.offset < stretch.next_offset]
+        if wanted:
+            yield wanted

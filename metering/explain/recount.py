@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
+from schemas.binding import headers_bytes
+from schemas.event import MAX_BESIDE_VALUE_BYTES
 from schemas.number import NumberRefused, exact_number, plain_text
+from schemas.repair import MAX_REPAIR_BYTES
 from schemas.wire import Event, Refusal, decode
 
 HOUR_US: Final = 3_600_000_000
@@ -31,6 +34,10 @@ class Record(Protocol):
     @property
     def timestamp(self) -> int:
         """Milliseconds."""
+
+    @property
+    def key(self) -> bytes | None:
+        """The subject, of a well-behaved producer."""
 
     @property
     def value(self) -> bytes | None:
@@ -181,7 +188,7 @@ class Recount:
         if record.offset in self._rejected:
             return
         event = decode(record.value, record.headers)
-        if isinstance(event, Refusal) or event.control == "tick":
+        if isinstance(event, Refusal) or event.control == "tick" or _is_too_large(record, event):
             return
         if self._is_misplaced(event.subject) or not self._is_timely(event, self._frontier_us):
             return
@@ -289,6 +296,12 @@ class Recount:
             )
         else:
             self.found.windows[key].append(Counted(offset, event.time_us, value))
+
+
+def _is_too_large(record: Record, event: Event) -> bool:
+    """Whether there is too much beside the value: what was not, is not so with a repair header, either."""
+    size_bytes = len(record.key or b"") + headers_bytes(record.headers)
+    return size_bytes > MAX_BESIDE_VALUE_BYTES + (0 if event.repair is None else MAX_REPAIR_BYTES)
 
 
 class _CannotReadError(Exception):

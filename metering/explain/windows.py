@@ -42,6 +42,7 @@ class Explained:
     """Everything behind some windows."""
 
     rules: Mapping[int, MeterRule]  # by meter version
+    found: "LogFound"
     accounts: list[Account] = field(default_factory=list)
     stretches: list[Stretch] = field(default_factory=list)  # that were read again
     records: int = 0
@@ -70,11 +71,11 @@ async def explain(connection: Connection, settings: Settings, questions: Sequenc
     """
     source = await source_store.source(connection)
     rules = meter_rules(source)
-    explained = Explained(rules)
+    explained = Explained(rules, LogFound())
     plan = await _plan(connection, source, rules, questions)
-    found = await _recounted(connection, settings, source, rules, plan, explained)
+    explained.found = await _recounted(connection, settings, source, rules, plan, explained)
     for question in questions:
-        await _compare(connection, question, rules, found, plan, explained)
+        await _compare(connection, question, rules, explained.found, plan, explained)
     return explained
 
 
@@ -145,7 +146,7 @@ async def _recounted(
     rules: Mapping[int, MeterRule],
     plan: _Plan,
     explained: Explained,
-) -> "_Found":
+) -> "LogFound":
     topic = source.rules
     place = PARTITIONERS[topic.partitioner]
     judged_by = Topic(
@@ -170,7 +171,7 @@ async def _recounted(
         explained.records += len(records)
         for record in records:
             counting[partition].take(record)
-    found = _Found()
+    found = LogFound()
     for partition, recount in counting.items():
         found.add(partition, recount.found)
     return found
@@ -188,7 +189,7 @@ async def _compare(
     connection: Connection,
     question: Question,
     rules: Mapping[int, MeterRule],
-    found: "_Found",
+    found: "LogFound",
     plan: _Plan,
     explained: Explained,
 ) -> None:
@@ -207,7 +208,7 @@ async def _compare(
         batches = await ledger.batches(partition, *offsets)
         explained.accounts.append(Account(key, partition, offsets, "window", stored, again, batches))
     rows = {
-        _Place(row.partition, row.offset, row.meter_version_id): row
+        Place(row.partition, row.offset, row.meter_version_id): row
         for row in await explanation.adjustments(connection, scope)
         if _is_known(row.log_time_us, question)
     }
@@ -221,7 +222,7 @@ async def _compare(
 
 
 async def _beside(
-    place: "_Place", row: StoredAdjustment | None, one: Beside | None, ledger: "Ledger"
+    place: "Place", row: StoredAdjustment | None, one: Beside | None, ledger: "Ledger"
 ) -> Account:
     stored = None if row is None else stored_beside(row)
     again = None if one is None else recounted_beside(one)
@@ -231,7 +232,7 @@ async def _beside(
     return Account(key, place.partition, (place.offset, place.offset), kind, stored, again, batches)
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where the event of a row beside a window lies."""
 
     partition: int
@@ -240,17 +241,17 @@ class _Place(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Found:
+class LogFound:
     """What the log says, of all partitions."""
 
     windows: dict[Key, list[Counted]] = field(default_factory=dict)
-    beside: dict[_Place, Beside] = field(default_factory=dict)
+    beside: dict[Place, Beside] = field(default_factory=dict)
 
     def add(self, partition: int, found: Found) -> None:
         """Add one partition's."""
         self.windows.update(found.windows)
         for (offset, meter_version_id), one in found.beside.items():
-            self.beside[_Place(partition, offset, meter_version_id)] = one
+            self.beside[Place(partition, offset, meter_version_id)] = one
 
 
 class Ledger:

@@ -13,14 +13,17 @@ import structlog
 from aggregator.backdating import backdated
 from aggregator.catalog import StoredVersion
 from aggregator.catalog_plan import PlanError
-from aggregator.store import interventions, migrate
+from aggregator.store import finality, interventions, migrate
 from aggregator.store import replay as store
 from aggregator.store.connection import Connection
 from aggregator.store.replay import Source
 from metering.database import database
 from metering.errors import UsageError
+from metering.process.exclusive import serve
 from metering.process.health import Readiness
 from metering.process.patience import Patience, brokers_pass, database_passes
+from metering.process.shutdown import Shutdown
+from metering.rater import Rater
 from metering.replay.checking import check_log
 from metering.replay.legs import Leg, legs
 from metering.replay.recounting import recount
@@ -40,6 +43,9 @@ log = structlog.get_logger(__name__)
 
 STATEMENT_TIMEOUT_S: Final = 900.0
 """Whole tables are read and copied."""
+
+_QUIET: Final = {"otlp_endpoint": None, "admin_port": None, "feed_topic": None}
+"""A shadow tells nobody what it finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ async def replay(settings: Settings, into: str, catalog: Recatalogued | None, wh
         versions = _versions(source, catalog)
         await _require_empty(counted, into)
     ways = _ways(source)
-    shadow = settings.model_copy(update={"postgres_schema": into, "otlp_endpoint": None})
+    shadow = settings.model_copy(update={**_QUIET, "postgres_schema": into})
     async with AsyncExitStack() as opened:
         readiness = Readiness("replay")
         with impatient(readiness):
@@ -108,6 +114,8 @@ async def replay(settings: Settings, into: str, catalog: Recatalogued | None, wh
             await store.begin(connection, settings.postgres_schema, source, versions, who)
         async with _engine(shadow, source, topic, readiness) as engine:
             await _count(engine, shadow, ways)
+    if source.closing_us is not None:
+        await _close_and_rate(shadow, source, has_other_catalog=catalog is not None)
     async with database(settings) as counted, database(shadow) as connection:
         await store.end(counted, connection)
     ranges = {
@@ -116,9 +124,9 @@ async def replay(settings: Settings, into: str, catalog: Recatalogued | None, wh
     return Replayed(into, source.rules.name, ranges)
 
 
-def _versions(source: Source, catalog: Recatalogued | None) -> Sequence[StoredVersion]:
+def _versions(source: Source, catalog: Recatalogued | None) -> Sequence[StoredVersion] | None:
     if catalog is None:
-        return source.catalog.versions
+        return None
     found = backdated(source.catalog.versions, catalog.meters, catalog.from_us, source.rules)
     if found.errors:
         raise CatalogDoesNotFitError(found.errors)
@@ -191,3 +199,16 @@ async def _count(engine: Engine, settings: Settings, ways: Mapping[int, Sequence
                         who=skip.who,
                     )
         left = {partition: way for partition, way in left.items() if way}
+
+
+async def _close_and_rate(settings: Settings, source: Source, *, has_other_catalog: bool) -> None:
+    """Make final what was, and rate what could be.
+
+    What was promoted before stands beside the same windows again; another catalog counts it by itself.
+    """
+    async with database(settings) as connection:
+        if not has_other_catalog:
+            async with connection.transaction():
+                await store.insert_corrections(connection, source.promotions, source.corrections)
+        await finality.close(connection, source.closing_us)
+    await serve(settings, Rater(settings), Shutdown(), once=True)

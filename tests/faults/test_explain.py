@@ -3,13 +3,16 @@
 import json
 from typing import Any
 
+from faults.billed import billed, rated
 from faults.conftest import ScenarioFactory
 from faults.scenario import Scenario
 from oracle.logs import METERS, rfc3339
 
 from aggregator.store.connection import Connection, StoreOptions, connect
+from metering.explain.amounts import explain_total
 from metering.explain.windows import Explained, Question, explain
 from metering.settings import Settings
+from schemas.instant import parse_time_us
 
 FOUND = 1
 LONG_AGO_US = 0
@@ -83,4 +86,57 @@ async def run(scenario: Scenario, *arguments: str, exits: int = 0) -> list[dict[
     """What `metering explain --window` says."""
     explaining = scenario.commands.start("explain", "--window", *arguments, "--json")
     assert await explaining.ended() == exits, explaining.log.read_text()
+    return [json.loads(line) for line in explaining.output.read_text().splitlines()]
+
+
+async def test_rated_totals_come_to_the_same_from_the_log(
+    scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
+) -> None:
+    """Every version of every period, whatever its roll-ups and prices, by a second implementation."""
+    scenario = scenario_on(kafka_bootstrap, database, clock="record")
+    await billed(scenario, 1_000)
+    totals = await rated(scenario)
+    connection = await connected(scenario)
+    try:
+        for total in totals[:12]:
+            start_us = parse_time_us(total["period"]["start"])
+            found = await explain_total(
+                connection, settings(scenario), total["subscription"], start_us, total["version"]
+            )
+            assert found.is_equal, [
+                one for one in [*found.lines, *found.windows.accounts] if not one.is_equal
+            ][:3]
+    finally:
+        await connection.close()
+
+    total = next(one for one in totals if one["segments"][0]["charges"][1]["lines"])
+    name = f"{total['subscription']}/{total['period']['start']}/{total['version']}"
+    *lines, summary = await explained(scenario, name)
+    assert summary["equal"]
+    assert {line["what"] for line in lines} >= {"line", "charge", "segment", "total", "window"}
+
+    # A document that says otherwise, with a digest that fits: only the log can tell.
+    witness = await scenario.witness()
+    wrong = json.loads(json.dumps(total))
+    wrong["segments"][0]["charges"][1]["lines"][0]["amount"] = "4711"
+    text = json.dumps(wrong, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    await witness.execute("SET session_replication_role = replica")  # without triggers
+    await witness.execute(
+        "UPDATE rated_total SET document = $4::json, digest = sha256(convert_to($4::text, 'UTF8'))"
+        " WHERE subscription = $1 AND period_start = to_timestamp($2) AND version = $3",
+        total["subscription"],
+        parse_time_us(total["period"]["start"]) / 1e6,
+        total["version"],
+        text,
+    )
+    *lines, summary = await explained(scenario, name, exits=FOUND)
+    assert not summary["equal"]
+    (line,) = [line for line in lines if line.get("equal") is False]
+    assert (line["what"], line["charge"], line["stored"]["amount"]) == ("line", "tokens", "4711")
+
+
+async def explained(scenario: Scenario, name: str, *, exits: int = 0) -> list[dict[str, Any]]:
+    """What `metering explain` says of a rated total."""
+    explaining = scenario.commands.start("explain", name, "--json")
+    assert await explaining.ended(deadline_s=60) == exits, explaining.log.read_text()
     return [json.loads(line) for line in explaining.output.read_text().splitlines()]

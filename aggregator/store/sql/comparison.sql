@@ -90,6 +90,16 @@ LEFT JOIN meter_version AS v ON v.meter_version_id = q.meter_version_id
 WHERE q.record_offset < e.next_offset
 ORDER BY 1, 2, 3
 
+-- name: compare_repairs
+SELECT
+    r.partition, r.record_offset,
+    coalesce(v.meter, '') AS meter, r.origin_partition, r.origin_offset, r.origin_code
+FROM counted_repair AS r
+JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = r.partition
+LEFT JOIN meter_version AS v ON v.meter_version_id = r.meter_version_id
+WHERE r.record_offset < e.next_offset
+ORDER BY 1, 2
+
 -- name: compare_partitions
 -- From the ledger, whose ranges end where a replay of them ended.
 SELECT
@@ -117,3 +127,18 @@ JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.part
 WHERE b.first_offset < e.next_offset
 GROUP BY b.partition, v.meter
 ORDER BY 1, 2
+
+-- name: compare_watermarks
+SELECT v.meter COLLATE "C" AS meter, v.version, w.final_before
+FROM meter_watermark AS w JOIN meter_version AS v ON v.meter_version_id = w.meter_version_id
+ORDER BY 1, 2
+
+-- name: compare_rated_totals
+-- $1: versions whose cut is later are another day's work.
+SELECT
+    r.subscription, r.period_start, r.version,
+    r.customer, r.period_end, r.cut, r.currency, r.amount, r.unrounded_amount, r.difference, r.digest,
+    row_number() OVER (PARTITION BY r.subscription, r.period_start ORDER BY r.version DESC) = 1 AS is_newest
+FROM rated_total AS r
+WHERE r.cut <= $1
+ORDER BY 1, 2, 3

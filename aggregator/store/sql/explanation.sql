@@ -52,3 +52,29 @@ ORDER BY q.record_offset
 -- name: reading_end
 -- Behind the batch whose end is at least at this log time: what comes later cannot matter any more.
 SELECT min(b.next_offset) FROM batch AS b WHERE b.partition = $1 AND b.log_time >= $2
+
+-- name: explained_plan
+SELECT definition FROM plan_version WHERE plan = $1 AND version = $2
+
+-- name: explained_subscription
+SELECT definition FROM subscription_version WHERE subscription = $1 AND version = $2
+
+-- name: carried_from
+-- The earliest window whose last point is carried into a range that starts at $3: of each series of $1 and $2 the
+-- newest window before it with a point.
+SELECT min(c.window_start)
+FROM series AS s
+CROSS JOIN LATERAL (
+    SELECT max(p.window_start) AS window_start
+    FROM (
+        SELECT w.window_start FROM window_point AS w WHERE w.series_id = s.series_id AND w.window_start < $3
+        UNION ALL
+        SELECT a.window_start FROM adjustment AS a
+        WHERE a.series_id = s.series_id AND a.window_start < $3 AND a.kind = 'late'
+    ) AS p
+    WHERE NOT EXISTS (
+        SELECT FROM adjustment AS v
+        WHERE v.series_id = s.series_id AND v.window_start = p.window_start AND v.kind = 'void'
+    )
+) AS c
+WHERE s.meter_version_id = ANY ($1::integer[]) AND s.subject = ANY ($2::text[])

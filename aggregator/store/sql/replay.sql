@@ -41,7 +41,8 @@ FROM unnest($1::integer[], $2::text[], $3::integer[], $4::text[], $5::timestampt
 SELECT setval(pg_get_serial_sequence('meter_version', 'meter_version_id'), max(meter_version_id)) FROM meter_version
 
 -- name: insert_replay
-INSERT INTO replay (counted_schema, has_other_catalog, who) VALUES ($1, $2, $3)
+INSERT INTO replay (counted_schema, has_other_catalog, log_time, next_correction, who)
+VALUES ($1, $2, $3, $4, $5)
 
 -- name: insert_replay_ends
 INSERT INTO replay_end (partition, next_offset) SELECT * FROM unnest($1::integer[], $2::bigint[])
@@ -50,7 +51,78 @@ INSERT INTO replay_end (partition, next_offset) SELECT * FROM unnest($1::integer
 UPDATE replay SET ended_at = now()
 
 -- name: replay
-SELECT counted_schema, has_other_catalog, ended_at IS NOT NULL AS has_ended FROM replay
+SELECT counted_schema, has_other_catalog, log_time, next_correction, ended_at IS NOT NULL AS has_ended FROM replay
 
 -- name: replay_ends
 SELECT partition, next_offset FROM replay_end ORDER BY partition
+
+-- name: all_plan_versions
+SELECT plan_version_id, plan, version, definition::text AS definition, effective_from, retired
+FROM plan_version
+ORDER BY plan_version_id
+
+-- name: all_subscription_versions
+SELECT
+    subscription_version_id, subscription, version, customer, plan, definition::text AS definition, effective_from,
+    retired
+FROM subscription_version
+ORDER BY subscription_version_id
+
+-- name: all_subscription_subjects
+SELECT subject, subscription, customer FROM subscription_subject ORDER BY subject, subscription
+
+-- name: insert_replayed_plans
+INSERT INTO plan_version (plan_version_id, plan, version, definition, effective_from, retired, revision)
+OVERRIDING SYSTEM VALUE
+SELECT g.plan_version_id, g.plan, g.version, g.definition::jsonb, g.effective_from, g.retired, $7::integer
+FROM unnest($1::integer[], $2::text[], $3::integer[], $4::text[], $5::timestamptz[], $6::boolean[])
+    AS g (plan_version_id, plan, version, definition, effective_from, retired)
+
+-- name: insert_replayed_subscriptions
+INSERT INTO subscription_version (
+    subscription_version_id, subscription, version, customer, plan, definition, effective_from, retired, revision
+)
+OVERRIDING SYSTEM VALUE
+SELECT
+    g.subscription_version_id, g.subscription, g.version, g.customer, g.plan, g.definition::jsonb, g.effective_from,
+    g.retired, $9::integer
+FROM unnest(
+    $1::integer[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[]
+) AS g (subscription_version_id, subscription, version, customer, plan, definition, effective_from, retired)
+
+-- name: insert_replayed_subjects
+INSERT INTO subscription_subject (subject, subscription, customer)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+
+-- name: continue_billing_ids
+SELECT
+    setval(pg_get_serial_sequence('plan_version', 'plan_version_id'), greatest(1, max(p.plan_version_id))),
+    setval(
+        pg_get_serial_sequence('subscription_version', 'subscription_version_id'),
+        greatest(1, (SELECT max(s.subscription_version_id) FROM subscription_version AS s))
+    )
+FROM plan_version AS p
+
+-- name: all_corrections
+-- What was promoted so far, by the natural keys of its series.
+SELECT
+    a.record_offset, a.meter_version_id, s.subject, s.is_other, s.groups, a.window_start, a.events, a.value,
+    a.event_time, a.log_time
+FROM adjustment AS a JOIN series AS s ON s.series_id = a.series_id
+WHERE a.partition = -1
+ORDER BY a.record_offset
+
+-- name: all_promotions
+SELECT
+    first_number, next_number, log_time, who, reason, shadow_schema, evidence, catalog::text AS catalog, promoted_at
+FROM correction
+ORDER BY first_number
+
+-- name: insert_promotion
+INSERT INTO correction (
+    first_number, next_number, log_time, who, reason, shadow_schema, evidence, catalog, promoted_at
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, coalesce($9, now()))
+
+-- name: next_correction
+SELECT coalesce(max(next_number), 0) FROM correction

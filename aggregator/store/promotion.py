@@ -1,0 +1,158 @@
+"""Makes what a replay has found part of what was counted: signed rows beside final windows."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from aggregator import promotion
+from aggregator.comparison import Comparison, Row, paired
+from aggregator.promotion import Difference, Placed, Refused
+from aggregator.store import audit, catalog, finality, load, replay
+from aggregator.store.connection import Connection, json_text
+from aggregator.store.errors import Overtaken
+from aggregator.store.finality import Finality
+from aggregator.store.load import StoredCatalog
+from aggregator.store.replay import CORRECTIONS, Correction, Promotion, Shadow
+from aggregator.store.statements import STATEMENTS
+
+_ROWS_AT_ONCE: Final = 5_000
+
+
+@dataclass(slots=True)
+class Proposal:
+    """What promoting a replay would do; nothing if anything is refused."""
+
+    next_number: int  # of corrections, as long as nobody else promotes
+    catalog: StoredCatalog  # of the replay
+    placed: list[Placed] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+    @property
+    def differences(self) -> list[Difference]:
+        """What will stand beside windows."""
+        return [one.difference for one in self.placed]
+
+
+async def propose(
+    counted: Connection,
+    replayed: Connection,
+    shadow: Shadow,
+    found: Comparison,
+    meters: Collection[str] | None,
+) -> Proposal:
+    """Find what final windows lack, by what a replay says of them.
+
+    Args:
+        counted: to the schema that counts the topic.
+        replayed: to the shadow schema.
+        shadow: what that says of itself.
+        found: what `compare` has found between both.
+        meters: those to promote; None for all.
+    """
+    async with (
+        counted.transaction(isolation="repeatable_read", readonly=True),
+        replayed.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        ours, theirs = await load.catalog_within(counted), await load.catalog_within(replayed)
+        next_number = await counted.fetchval(STATEMENTS["next_correction"])
+        proposal = Proposal(next_number, theirs)
+        of_ours = promotion.timelines(ours.versions)
+        of_theirs = promotion.timelines(theirs.versions)
+        before = await _final_before(counted, replayed, meters)
+        limits = {**shadow.ends, CORRECTIONS: next_number}
+        arguments = [list(limits), list(limits.values()), list(before), list(before.values())]
+        rows = paired(_rows(counted, arguments), _rows(replayed, arguments))
+        refused: dict[tuple[str, str], Refused] = {}
+        async for pair in rows:
+            difference = promotion.difference(pair)
+            if difference is None:
+                continue
+            one = promotion.place(difference, of_ours, of_theirs)
+            if isinstance(one, Refused):
+                refused.setdefault((one.meter, one.code), one)
+            else:
+                proposal.placed.append(one)
+        for meter, aggregation in sorted(found.unaddable):
+            if meters is None or meter in meters:
+                refused.setdefault((meter, "not_addable"), promotion.not_addable(meter, aggregation))
+        proposal.refused = sorted(refused.values())
+    return proposal
+
+
+async def promote(
+    connection: Connection, proposal: Proposal, schema: str, who: str, reason: str
+) -> Promotion:
+    """Write what was proposed, at the log time of now: the next cuts of rated periods hold it.
+
+    Nobody counts meanwhile, so everything that was rated before was rated without it.
+
+    Raises:
+        Overtaken: somebody else has promoted since it was proposed; propose again.
+    """
+    differences = proposal.differences
+    async with catalog.exclusive(connection) as state:
+        if await connection.fetchval(STATEMENTS["next_correction"]) != proposal.next_number:
+            raise Overtaken
+        log_time_us = max(frontier for frontier in state.frontiers_us.values() if frontier is not None)
+        made = Promotion(
+            proposal.next_number,
+            proposal.next_number + len(differences),
+            log_time_us,
+            who,
+            reason,
+            schema,
+            promotion.evidence(differences),
+            json_text([one._asdict() for one in proposal.catalog.versions]),
+            None,
+        )
+        rows = [
+            Correction(
+                number,
+                one.meter_version_id,
+                one.difference.subject,
+                one.groups,
+                one.difference.start_us,
+                one.difference.events,
+                one.value,
+                one.difference.start_us,
+                log_time_us,
+            )
+            for number, one in enumerate(proposal.placed, start=proposal.next_number)
+        ]
+        await replay.insert_corrections(connection, [made], rows)
+        await audit.record(
+            connection,
+            who,
+            "replay.promote",
+            schema,
+            {"reason": reason, "rows": len(rows), "evidence": made.evidence.hex()},
+        )
+    return made
+
+
+async def _final_before(
+    counted: Connection, replayed: Connection, meters: Collection[str] | None
+) -> Mapping[str, int]:
+    """By meter, the instant before which its windows are final on both sides."""
+    before: dict[str, int] = {}
+    sides = [await finality.finality(connection) for connection in (counted, replayed)]
+    names = {meter for side in sides for meter in side.meters}
+    for meter in names if meters is None else names & set(meters):
+        marks = [_least_mark(side, meter) for side in sides if meter in side.meters]
+        known = [mark for mark in marks if mark is not None]
+        if len(known) == len(marks):
+            before[meter] = min(known)
+    return before
+
+
+def _least_mark(side: Finality, meter: str) -> int | None:
+    """A version that was not closed yet has no window before the others' watermarks."""
+    marks = side.final_before_us
+    versions = [rule.meter_version_id for rule in side.meters[meter]]
+    return min((marks[version] for version in versions if version in marks), default=None)
+
+
+async def _rows(connection: Connection, arguments: Sequence[object]) -> AsyncIterator[Row]:
+    async for row in connection.cursor(STATEMENTS["final_units"], *arguments, prefetch=_ROWS_AT_ONCE):
+        meter, subject, groups, start_us, events, value = row
+        yield Row((meter, subject, groups, start_us), (events, value))

@@ -1,0 +1,119 @@
+"""`metering promote`: what a replay has found, made part of what was counted."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final, NamedTuple
+
+from cyclopts import Parameter
+
+from aggregator.promotion import Refused, as_document
+from aggregator.store import promotion
+from aggregator.store.comparison import compare
+from aggregator.store.errors import Overtaken
+from aggregator.store.promotion import Proposal
+from aggregator.store.replay import Promotion
+from metering.cli.exits import Exit
+from metering.cli.failures import report
+from metering.cli.operator import Who, decided_by
+from metering.cli.output import Json, print_json, print_table, say, time_text
+from metering.errors import StoppedError
+from metering.replay.sides import both_sides
+from metering.settings import Settings, load_settings
+
+_SHOWN: Final = 50
+
+
+class _Done(NamedTuple):
+    proposal: Proposal
+    made: Promotion | None  # None: refused, only shown, or nothing to do
+
+
+def promote(
+    schema: Annotated[str, Parameter(help="The shadow schema that `metering replay` has made.")],
+    *,
+    reason: Annotated[str, Parameter(help="Why; it is kept for good.")],
+    meter: Annotated[
+        list[str] | None, Parameter(help="Only this meter; may be repeated.", negative=())
+    ] = None,
+    dry_run: Annotated[bool, Parameter(negative=(), help="Only show what would be written.")] = False,
+    who: Who = None,
+    as_json: Json = False,
+) -> Exit:
+    """Write, beside final windows, what a replay has more or less than was counted: signed, and for ever.
+
+    Windows stay as they are. Rated periods get a new version at their next cut. All or nothing is written;
+    exit code 4 if something cannot be.
+    """
+    done = asyncio.run(_promote(load_settings(), schema, meter, decided_by(who), None if dry_run else reason))
+    _show(done, as_json=as_json)
+    for refused in done.proposal.refused:
+        report(refused.code, _sentence(refused), as_json=as_json)
+    return Exit.REFUSED if done.proposal.refused else Exit.OK
+
+
+async def _promote(
+    settings: Settings, schema: str, meters: Sequence[str] | None, who: str, reason: str | None
+) -> _Done:
+    async with both_sides(settings, schema) as (counted, replayed, shadow):
+        if shadow.counted_schema != settings.postgres_schema:
+            raise StoppedError(
+                "not_a_replay",
+                f"Schema {schema} is a replay of {shadow.counted_schema}, not of {settings.postgres_schema}.",
+            )
+        while True:
+            found = await compare(counted, replayed, shadow)
+            proposal = await promotion.propose(counted, replayed, shadow, found, meters)
+            if proposal.refused or not proposal.placed or reason is None:
+                return _Done(proposal, None)
+            try:
+                return _Done(proposal, await promotion.promote(counted, proposal, schema, who, reason))
+            except Overtaken:
+                continue
+
+
+def _show(done: _Done, *, as_json: bool) -> None:
+    if as_json:
+        print_json(*_documents(done))
+        return
+    differences = done.proposal.differences
+    if differences:
+        print_table(
+            "Beside windows",
+            ["Meter", "Subject", "Group", "Start", "Events", "Value"],
+            (
+                (
+                    one.meter,
+                    one.subject,
+                    one.groups or "(other)",
+                    time_text(one.start_us),
+                    one.events,
+                    one.value,
+                )
+                for one in differences[:_SHOWN]
+            ),
+        )
+    if len(differences) > _SHOWN:
+        say(f"{len(differences) - _SHOWN:,} more.")
+    if done.made is not None:
+        say(
+            f"Promoted: {len(differences):,} corrections at log time {time_text(done.made.log_time_us)}; "
+            f"evidence {done.made.evidence.hex()}."
+        )
+    elif not differences and not done.proposal.refused:
+        say("Nothing to promote: final windows are what the replay has found.")
+
+
+def _documents(done: _Done) -> Iterator[dict[str, Any]]:
+    for one in done.proposal.differences:
+        yield as_document(one)
+    made = done.made
+    yield {
+        "promoted": made is not None,
+        "corrections": len(done.proposal.placed),
+        "log_time": None if made is None else time_text(made.log_time_us),
+        "evidence": None if made is None else made.evidence.hex(),
+    }
+
+
+def _sentence(refused: Refused) -> str:
+    return f"{refused.meter}: {refused.sentence}."

@@ -1,0 +1,158 @@
+"""A meter that counted wrongly: replayed with another catalog, compared, promoted, and rated once more."""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, Final
+
+from faults.billed import START_US, apply_terms, rated
+from faults.conftest import ScenarioFactory
+from faults.scenario import Scenario
+from faults.traffic import Sent
+from oracle.logs import HOUR_US, MINUTE_US, structured
+from oracle.recount import SpokenEvent
+
+from schemas.control import tick
+
+FOUND, REFUSED = 1, 4
+PRICE: Final = Decimal(2)
+SUBJECTS: Final = [f"subject-{number}" for number in range(6)]
+
+WRONG: Final = """
+meters:
+  - {name: spend, event_type: call, aggregation: sum, value: net, group_by: [model], window: 1h, grace: 30m}
+  - {name: calls, event_type: call, aggregation: count, filter: {model: [a]}, window: 15m, grace: 0s}
+  - {name: peak, event_type: call, aggregation: max, value: net, window: 1h, grace: 30m}
+"""
+RIGHT: Final = WRONG.replace("aggregation: sum, value: net", "aggregation: sum, value: gross").replace(
+    "filter: {model: [a]}, ", ""
+)
+TERMS: Final = """
+plans:
+  - name: pro
+    currency: EUR
+    rounding: {places: 2}
+    charges:
+      - {name: spend, meter: spend, group_by: [model], price: {model: per_unit, unit_price: 2}}
+      - {name: calls, meter: calls, price: {model: per_unit, unit_price: 0.5}}
+subscriptions:
+""" + "\n".join(
+    f"  - {{name: sub-{number}, customer: c, plan: pro, subjects: [{subject}], billing_period: day,"
+    " start: 2026-05-29T00:00:00Z}"
+    for number, subject in enumerate(SUBJECTS)
+)
+
+
+def usage() -> Iterator[Sent]:
+    """A day of calls, some of them late for their windows."""
+    for number in range(120):
+        log_us = START_US + number * 11 * MINUTE_US
+        late_us = 100 * MINUTE_US if number % 9 == 0 and number > 9 else 0
+        data = {"net": number, "gross": f"{number}.5", "model": "ab"[number % 2]}
+        subject = SUBJECTS[number % 7 % 6]
+        event = SpokenEvent("/shop", str(number), "call", subject, log_us - late_us, data)
+        yield Sent(subject.encode(), structured(event), timestamp_us=log_us)
+
+
+async def rate_at(scenario: Scenario, hours: int) -> None:
+    """Let every partition's log come to some time of that day, and do all that is due then."""
+    at_us = START_US + hours * HOUR_US
+    ticks = [
+        Sent(None, tick("/tests", f"{hours}-{partition}", at_us, "partition"), (), partition, at_us)
+        for partition in range(scenario.rules.partitions)
+    ]
+    await scenario.publish(ticks)
+    await scenario.catch_up()
+    await scenario.commands.run("close", "--once")
+    await scenario.commands.run("rate", "--once")
+
+
+async def ran(scenario: Scenario, *arguments: str, exits: int = 0) -> list[dict[str, Any]]:
+    """The JSON lines that a command prints."""
+    command = scenario.commands.start(*arguments, "--json")
+    assert await command.ended(deadline_s=60) == exits, command.log.read_text()
+    return [json.loads(line) for line in command.output.read_text().splitlines()]
+
+
+async def test_a_wrong_meter_is_made_good_by_rows_beside_its_windows(
+    scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
+) -> None:
+    scenario = scenario_on(kafka_bootstrap, database, clock="record")
+    await scenario.commands.run("migrate")
+    await scenario.commands.run("topics", "apply")
+    await apply_terms(scenario, WRONG + TERMS)
+    await scenario.publish(usage())
+    await rate_at(scenario, 26)
+    before = {total["subscription"]: total for total in await rated(scenario) if total["version"] == 1}
+    assert len(before) == len(SUBJECTS)
+
+    right = str(scenario.write("right.yaml", RIGHT))
+    await scenario.commands.run("replay", "--into", "shadow", "--catalog", right)
+    (found,) = await ran(scenario, "compare", "shadow", exits=FOUND)
+    events = 120
+    more = Decimal("0.5") * events
+    assert Decimal(found["units"]["spend"]["difference"]) == more
+    assert Decimal(found["units"]["calls"]["difference"]) == events // 2
+    expected_money = more * PRICE + events // 2 * Decimal("0.5")
+    assert Decimal(found["money"]["EUR"]["difference"]) == expected_money
+
+    *rows, shown = await ran(scenario, "promote", "shadow", "--reason", "net is not gross", "--dry-run")
+    assert not shown["promoted"]
+    *promoted, summary = await ran(scenario, "promote", "shadow", "--reason", "net is not gross")
+    assert promoted == rows
+    assert summary["promoted"]
+    assert sum(Decimal(row["value"]) for row in rows if row["meter"] == "spend") == more
+    assert sum(row["events"] for row in rows if row["meter"] == "calls") == events // 2
+
+    await rate_at(scenario, 29)
+    after = {total["subscription"]: total for total in await rated(scenario) if total["version"] == 2}
+    assert set(after) == set(before)
+    for name, total in after.items():
+        difference = Decimal(total["amount"]) - Decimal(before[name]["amount"])
+        assert Decimal(total["difference"]["amount"]) == difference
+    assert sum(Decimal(total["difference"]["amount"]) for total in after.values()) == expected_money
+    for sub, subject in enumerate(SUBJECTS):
+        spent = sum(
+            Decimal(json.loads(one.value)["data"]["gross"]) for one in usage() if one.key == subject.encode()
+        )
+        count = sum(one.key == subject.encode() for one in usage())
+        assert Decimal(after[f"sub-{sub}"]["amount"]) == spent * PRICE + count * Decimal("0.5")
+
+    # What was promoted is kept, is not promoted twice, and is there again in a replay.
+    await scenario.commands.run("doctor")
+    await scenario.commands.run("replay", "--into", "again", "--catalog", right)
+    (nothing,) = await ran(scenario, "promote", "again", "--reason", "once more")
+    assert nothing == {"promoted": False, "corrections": 0, "log_time": None, "evidence": None}
+    await scenario.commands.run("replay", "--into", "same")
+    (found,) = await ran(scenario, "compare", "same")
+    assert found["compared"]["rated_total"] >= 2 * len(SUBJECTS)
+
+
+async def test_what_no_row_can_make_good_is_refused(
+    scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
+) -> None:
+    scenario = scenario_on(kafka_bootstrap, database, clock="record")
+    await scenario.commands.run("migrate")
+    await scenario.commands.run("topics", "apply")
+    await apply_terms(scenario, WRONG + TERMS)
+    await scenario.publish(usage())
+    await rate_at(scenario, 26)
+    other = """
+meters:
+  - {name: spend, event_type: call, aggregation: sum, value: gross, window: 1h, grace: 30m}
+  - {name: calls, event_type: call, aggregation: count, filter: {model: [a]}, window: 5m, grace: 0s}
+  - {name: peak, event_type: call, aggregation: max, value: gross, window: 1h, grace: 30m}
+  - {name: fresh, event_type: call, aggregation: count, window: 1h, grace: 30m}
+"""
+    await scenario.commands.run(
+        "replay", "--into", "shadow", "--catalog", str(scenario.write("o.yaml", other))
+    )
+    promoting = scenario.commands.start("promote", "shadow", "--reason", "no", "--json")
+    assert await promoting.ended(deadline_s=60) == REFUSED
+    problems = [json.loads(line) for line in promoting.log.read_text().splitlines()]
+    assert {problem["title"] for problem in problems} == {
+        *("groups_changed", "window_changed", "not_addable", "meter_not_in_force")
+    }
+    witness = await scenario.witness()
+    assert await witness.fetchval("SELECT count(*) FROM adjustment WHERE kind = 'correction'") == 0
+    assert await witness.fetchval("SELECT count(*) FROM correction") == 0
