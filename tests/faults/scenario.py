@@ -10,15 +10,17 @@ import asyncpg
 import yaml
 from faults.producing import produce, producer, send
 from faults.traffic import MIX, SUBJECTS, Sent, Traffic
-from oracle.logs import METERS_YAML, RULES
+from oracle.logs import METERS, METERS_YAML, RULES
 from support.processes import CommandProcess, Commands
 
 from aggregator.state import TopicRules
 from aggregator.store.connection import Connection
 from metering.dev.conditions import until
+from schemas.topic import load_topic
 
 if TYPE_CHECKING:
     from faults.topic_log import LogRecord
+    from oracle.recount import SpokenMeter
 
 DEADLINE_S: Final = 60
 SESSION_S: Final = 2.0
@@ -80,6 +82,10 @@ class Scenario:
         self.published = 0
         self.deleted: Mapping[int, Sequence[LogRecord]] = {}
         """Records, by partition, of which some are no longer in the log."""
+        self.replaced: Mapping[int, Sequence[LogRecord]] | None = None
+        """The whole log, by partition, if what lies in the topic now is another one."""
+        self.meters: Sequence[SpokenMeter] = METERS
+        """As the oracle knows them, each version for itself."""
         # Hours instead of days: events are early, late and too old within one log.
         self.rules = TopicRules(
             name=topic,
@@ -92,6 +98,9 @@ class Scenario:
             identity_key=bytes(16),
         )
         self.workers: list[CommandProcess] = []
+        contract = self._contract(replicas)
+        self.configs: Mapping[str, str] = load_topic(contract, "topic.yaml").configs()
+        """Of the topic, as `metering topics apply` makes it."""
         self._directory = directory
         self._witness: Connection | None = None
         self._turn = asyncio.Lock()
@@ -99,7 +108,7 @@ class Scenario:
             **SETTINGS,
             "METERING_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
             "METERING_POSTGRES_DSN": dsn,
-            "METERING_TOPIC_FILE": str(self.write("topic.yaml", self._contract(replicas))),
+            "METERING_TOPIC_FILE": str(self.write("topic.yaml", contract)),
             "METERING_CONSUMER_GROUP": topic,
         }
 
@@ -124,7 +133,7 @@ class Scenario:
         await self.apply_catalog(METERS_YAML)
 
     async def apply_catalog(self, meters: str) -> None:
-        """Make these the meters; those of the oracle must stay as they are."""
+        """Make these the meters; if one of the oracle's changes, tell `meters`."""
         await self.commands.run("catalog", "apply", str(self.write("catalog.yaml", meters)))
 
     def traffic(

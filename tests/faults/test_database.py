@@ -14,6 +14,7 @@ from faults.topic_log import EXPECTED_CODE
 from support.postgres_wire import (
     CommitFault,
     HoldCommit,
+    HoldFlush,
     LoseCommitReply,
     SwallowCommit,
     dsn_through,
@@ -24,6 +25,9 @@ from support.proxy import Proxy, Rule
 
 from metering.dev.conditions import until
 from metering.dev.postgres.server import PostgresServer
+
+FLUSH_MESSAGES = 20
+"""That a client sends after BEGIN: about two a statement, and never fewer in a flush."""
 
 DOUBTS: list[Callable[[], CommitFault]] = [
     LoseCommitReply,
@@ -45,20 +49,30 @@ async def on_own_postgres(
     return scenario
 
 
-async def test_a_database_that_crashes(
-    on_own_postgres: Scenario, own_postgres: PostgresServer, seed: int
+async def test_a_database_that_crashes_in_the_middle_of_a_flush(
+    scenario_on: ScenarioFactory, kafka_bootstrap: str, own_postgres: PostgresServer, seed: int
 ) -> None:
     random = Random(seed)
-    scenario = on_own_postgres
+    proxy = postgres_proxy(own_postgres.dsn())
+    await proxy.listen()
+    scenario = scenario_on(kafka_bootstrap, own_postgres.dsn())
+    await scenario.set_up()
+    for _ in range(2):
+        await scenario.member(METERING_POSTGRES_DSN=dsn_through(proxy, own_postgres.dsn()))
     async with scenario.flowing(scenario.traffic()):
         for _ in range(3):
             await scenario.counts_on(random.randrange(100, 400))
-            await asyncio.sleep(random.random() / 10)
+            flush = HoldFlush(random.randrange(FLUSH_MESSAGES))
+            proxy.rule = flush
+            await flush.happened.wait()
             await own_postgres.stop("immediate")
+            flush.release()
+            proxy.rule = Rule()
             await own_postgres.start()
             await scenario.counts_on(300)
     await scenario.catch_up()
     await is_exact(scenario)
+    await proxy.close()
 
 
 async def test_a_database_frozen_for_longer_than_any_statement_may_take(

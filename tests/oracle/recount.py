@@ -57,6 +57,8 @@ class SpokenMeter:
     grace_us: int
     cardinality_limit: int = 1000
     where: Mapping[str, str] = field(default_factory=dict)
+    from_us: int = 0  # one version of it counts events of these times
+    until_us: int = 2**63
 
 
 @dataclass
@@ -153,6 +155,8 @@ def recount(  # noqa: C901, PLR0912, PLR0915 - one plain loop is the point
             if logged.repaired_meter is not None and meter.name != logged.repaired_meter:
                 continue
             if logged.repaired_meter is None and meter.event_type != event.type:
+                continue
+            if not meter.from_us <= event.time_us < meter.until_us:
                 continue
             if any(str(event.data.get(path)) != value for path, value in meter.where.items()):
                 continue

@@ -106,6 +106,29 @@ class HoldBegin(Rule):
         link.server.write(piece)
 
 
+class HoldFlush(Rule):
+    """One flush begins, sends `messages` more, and goes no further until `release`."""
+
+    def __init__(self, messages: int) -> None:
+        self.happened = asyncio.Event()
+        self._left = messages
+        self._link: Link | None = None
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        self._released.set()
+
+    async def from_client(self, piece: bytes, link: Link) -> None:
+        if self._link is None and begins_flush(piece):
+            self._link = link
+        elif link is self._link and not self.happened.is_set():
+            self._left -= 1
+            if self._left < 0:
+                self.happened.set()
+                await self._released.wait()
+        link.server.write(piece)
+
+
 class CommitFault(Rule):
     """Does its harm to one COMMIT, after letting `skip` of them pass; `happened` is set when it is done."""
 
