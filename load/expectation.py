@@ -71,13 +71,26 @@ class Expectation:
         largest = _name("largest", event)
         self.sums[largest] = max(value, self.sums.get(largest, value))
 
+    def withdrawn(self, event: Event) -> None:
+        """A void of an event that was counted and not withdrawn before; two meters cannot subtract."""
+        self.outcomes["accepted"] += 1
+        if event.type != COMPLETION:
+            return
+        self.sums[_name("requests", event)] -= 1
+        model, tokens = event.data["model"], event.data.get("tokens")
+        self.codes["void_not_subtractable"] += 1 if tokens is None else 2
+        if tokens is None:
+            self.codes["value_missing"] += 2
+        else:
+            self.sums[_name("tokens", event, model)] -= Fraction(str(tokens))
+
     def refused(self, code: str) -> None:
         """A record that must go to quarantine."""
         self.codes[code] += 1
         self.outcomes["conflict" if code == "conflict" else "quarantined"] += 1
 
     def repeated(self) -> None:
-        """A copy of an event that was sent before."""
+        """A copy of an event, or another void of one, that was sent before."""
         self.outcomes["duplicate"] += 1
 
     def windows(self) -> Iterator[tuple[WindowName, Fraction]]:

@@ -36,6 +36,8 @@ WEIGHTS: Final = {
     "recent copy": 10,
     "old copy": 5,
     "conflict": 4,
+    "void": 4,
+    "false void": 2,
     "poison": 4,
     "untimely": 3,
     "crc32": 6,
@@ -73,6 +75,7 @@ class Traffic:
         self._recent: deque[Event] = deque(maxlen=RECENT)
         self._old: list[Event] = []
         self._seen = 0
+        self._withdrawn: set[str] = set()  # ids among the recent
         plain = {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "log_level": 0}
         plain |= {"message.timeout.ms": round(DELIVERY_S * 1000), "linger.ms": 5}
         self._murmur2 = Producer({**plain, "partitioner": "murmur2"})
@@ -108,6 +111,8 @@ class Traffic:
             "recent copy": lambda: self._repeat(list(self._recent)),
             "old copy": lambda: self._repeat(self._old),
             "conflict": self._contradict,
+            "void": self._withdraw,
+            "false void": self._withdraw_falsely,
             "poison": self._break,
             "untimely": self._mistime,
             "crc32": self._misplace,
@@ -140,6 +145,30 @@ class Traffic:
             other = event._replace(data={"model": event.data["model"], "tokens": 999_999, "odd": True})
             self._write(self._murmur2, other, _structured)
             self.expectation.refused("conflict")
+        self._delivered(self._murmur2)
+
+    def _withdraw(self) -> None:
+        """Recent events that were published by mistake; some of them more than once."""
+        recent = list(self._recent)
+        self._withdrawn &= {event.id for event in recent}
+        for event in self._some(recent)[: BURST // 5]:
+            self._write(self._murmur2, event, _void)
+            if event.id in self._withdrawn:
+                self.expectation.repeated()
+            else:
+                self.expectation.withdrawn(event)
+                self._withdrawn.add(event.id)
+        self._delivered(self._murmur2)
+
+    def _withdraw_falsely(self) -> None:
+        """What was never published, or not so."""
+        for event in self._some(list(self._recent))[: BURST // 10]:
+            if self._random.random() < 0.5:
+                self._write(self._murmur2, event._replace(data={**event.data, "odd": True}), _void)
+                self.expectation.refused("void_differs")
+            else:
+                self._write(self._murmur2, self._event(), _void)
+                self.expectation.refused("void_unmatched")
         self._delivered(self._murmur2)
 
     def _break(self) -> None:
@@ -248,6 +277,23 @@ def _attributes(event: Event) -> dict[str, str]:
 
 def _structured(event: Event) -> tuple[bytes, Headers]:
     return json.dumps({**_attributes(event), "data": event.data}).encode(), list(STRUCTURED)
+
+
+def _void(event: Event) -> tuple[bytes, Headers]:
+    void = {
+        **_attributes(event),
+        "id": f"void-{event.id}",
+        "type": "metering.control.void",
+        "time": format_time(time.time_ns() // 1000),
+        "data": {
+            "source": "/soak",
+            "id": event.id,
+            "type": event.type,
+            "time": format_time(event.time_us),
+            "data": event.data,
+        },
+    }
+    return json.dumps(void).encode(), list(STRUCTURED)
 
 
 def _binary(event: Event) -> tuple[bytes, Headers]:

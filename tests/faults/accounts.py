@@ -29,9 +29,10 @@ class Account:
     ids_by_hour: dict[int, Counter[int]] = field(default_factory=dict)  # by partition
     meter_outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     windows: dict[tuple[str, str, Groups, int], tuple[int, Any]] = field(default_factory=dict)
-    adjustments: dict[tuple[int, int, str], tuple[str, Groups, int, Any]] = field(default_factory=dict)
+    points: dict[tuple[str, str, Groups, int], list[tuple[int, int, Any]]] = field(default_factory=dict)
+    adjustments: dict[tuple[int, int, str], tuple[str, str, Groups, int, Any]] = field(default_factory=dict)
     totals: dict[tuple[str, str, Groups, int], tuple[int, Any]] = field(default_factory=dict, compare=False)
-    """Windows with their adjustments, as people read them; the oracle's alone."""
+    """Windows with their late events and without those withdrawn, as people read them; the oracle's alone."""
 
 
 def by_the_oracle(
@@ -72,14 +73,29 @@ def by_the_oracle(
         account.ids_by_hour[partition] = +found.ids_by_hour
         account.meter_outcomes += found.meter_outcomes
         times_us = {logged.offset: logged.event.time_us for logged in log_read if logged.event is not None}
-        for offset, meter, subject, groups, start_us, value in found.adjustments:
-            account.adjustments[partition, offset, meter] = subject, groups, start_us, value
+        account.points |= {
+            key: sorted(points)
+            for key, points in found.windows.items()
+            if by_name[key[0]].aggregation == "gauge"
+        }
         with localcontext(_WIDE):
+            for offset, meter, subject, groups, start_us, value in found.adjustments:
+                account.adjustments[partition, offset, meter] = "late", subject, groups, start_us, value
+            for offset, meter, subject, groups, start_us, value in found.voids:
+                signed = -value if by_name[meter].aggregation == "sum" else value
+                account.adjustments[partition, offset, meter] = "void", subject, groups, start_us, signed
             account.windows |= _valued(found.windows, by_name)
             for offset, meter, subject, groups, start_us, value in found.adjustments:
                 found.windows[meter, subject, groups, start_us].append((times_us[offset], offset, value))
+            for offset, meter, subject, groups, start_us, value in found.voids:
+                _withdraw(found.windows[meter, subject, groups, start_us], times_us[offset], value)
             account.totals |= _valued(found.windows, by_name)
     return account
+
+
+def _withdraw(points: list[tuple[int, int, Any]], time_us: int, value: Any) -> None:
+    """Take away the first of equal points; there must be one: a void never takes more than was counted."""
+    points.remove(min(point for point in points if (point[0], point[2]) == (time_us, value)))
 
 
 def _valued(
@@ -104,7 +120,7 @@ _IDS: Final = """
     FROM dedupe_chunk GROUP BY partition, event_hour
 """
 _METERS: Final = """
-    SELECT meter, sum(increments)::bigint, sum(adjustments)::bigint, sum(errors)::bigint
+    SELECT meter, sum(increments)::bigint, sum(adjustments)::bigint, sum(voids)::bigint, sum(errors)::bigint
     FROM batch_meter JOIN meter_version USING (meter_version_id) GROUP BY meter
 """
 _WINDOWS: Final = """
@@ -116,8 +132,15 @@ _WINDOWS: Final = """
         ) AS members
     FROM usage_window AS w JOIN series USING (series_id) JOIN meter_version USING (meter_version_id)
 """
+_POINTS: Final = """
+    SELECT meter, subject, is_other, groups, value, point_offset,
+        (extract(epoch FROM point_time) * 1000000)::bigint AS time_us,
+        (extract(epoch FROM window_start) * 1000000)::bigint AS start_us
+    FROM window_point JOIN series USING (series_id) JOIN meter_version USING (meter_version_id)
+    ORDER BY point_time, point_offset
+"""
 _ADJUSTMENTS: Final = """
-    SELECT partition, record_offset, meter, subject, is_other, groups, value, member,
+    SELECT partition, record_offset, kind, meter, subject, is_other, groups, value, member,
         (extract(epoch FROM window_start) * 1000000)::bigint AS start_us
     FROM adjustment AS a JOIN series USING (series_id) JOIN meter_version AS v
         ON v.meter_version_id = a.meter_version_id
@@ -142,16 +165,20 @@ async def by_the_database(connection: Connection, meters: Sequence[SpokenMeter])
     for partition, hour, ids in await connection.fetch(_IDS):
         account.ids_by_hour[partition][hour] = ids
     for meter, *counts in await connection.fetch(_METERS):
-        kinds = ("increment", "adjustment", "meter_error")
+        kinds = ("increment", "adjustment", "void", "meter_error")
         account.meter_outcomes.update({(meter, kind): n for kind, n in zip(kinds, counts, strict=True) if n})
     aggregations = {meter.name: meter.aggregation for meter in meters}
     for row in await connection.fetch(_WINDOWS):
         key = row["meter"], row["subject"], _groups(row), row["start_us"]
         assert key not in account.windows, "a subject has one shard"
         account.windows[key] = row["events"], _value(aggregations[row["meter"]], row)
+    for row in await connection.fetch(_POINTS):
+        key = row["meter"], row["subject"], _groups(row), row["start_us"]
+        account.points.setdefault(key, []).append((row["time_us"], row["point_offset"], row["value"]))
     for row in await connection.fetch(_ADJUSTMENTS):
         value = row["value"] if row["member"] is None else row["member"]
         account.adjustments[row["partition"], row["record_offset"], row["meter"]] = (
+            row["kind"],
             row["subject"],
             _groups(row),
             row["start_us"],

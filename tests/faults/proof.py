@@ -48,7 +48,7 @@ async def is_exact_so_far(scenario: Scenario) -> Account:
     await _refusals_are_kept(witness, logs)
     totals, _ = await asyncio.gather(_totals(scenario), _doctor_is_content(scenario))
     assert totals == {
-        key: (events, len(value) if isinstance(value, frozenset) else Decimal(value))
+        key: (events, len(value) if isinstance(value, frozenset) else _number(value))
         for key, (events, value) in expected.totals.items()
     }
     return expected
@@ -130,9 +130,9 @@ async def _refusals_are_kept(witness: Connection, logs: Mapping[int, Sequence[Lo
         assert expected_code is None or row["code"] == expected_code.decode()
 
 
-async def _totals(scenario: Scenario) -> dict[tuple[str, str, Groups, int], tuple[int, Decimal]]:
+async def _totals(scenario: Scenario) -> dict[tuple[str, str, Groups, int], tuple[int, Decimal | None]]:
     """What `metering totals` prints of every window."""
-    totals: dict[tuple[str, str, Groups, int], tuple[int, Decimal]] = {}
+    totals: dict[tuple[str, str, Groups, int], tuple[int, Decimal | None]] = {}
     printed = await scenario.commands.run(
         "totals", "--by-window", "--group-by", ",".join(_ALL_GROUPS), "--json"
     )
@@ -142,8 +142,13 @@ async def _totals(scenario: Scenario) -> dict[tuple[str, str, Groups, int], tupl
             groups = "other"
         key = line["meter"], line["subject"], groups, _instant_us(line["start"])
         assert key not in totals
-        totals[key] = line["events"], Decimal(line["value"])
+        totals[key] = line["events"], _number(line["value"])
     return totals
+
+
+def _number(value: int | str | Decimal | None) -> Decimal | None:
+    """None of a gauge whose points are all withdrawn."""
+    return None if value is None else Decimal(value)
 
 
 async def _doctor_is_content(scenario: Scenario) -> None:

@@ -13,6 +13,7 @@ from oracle.logs import START_US
 from metering.dev.conditions import until
 from schemas.partitioner import crc32_partition
 
+WITHDRAWALS = {"new": 40, "void": 20, "old_void": 10, "false_void": 10, "recent_copy": 10, "misplaced": 2}
 COPIES = {"new": 30, "recent_copy": 30, "old_copy": 30, "conflict": 10}
 STORM = 10_000
 OUTBOX_TAKEN = "SELECT pg_advisory_xact_lock(hashtextextended('outbox of ' || current_schema(), 0))"
@@ -71,6 +72,25 @@ async def test_copies_and_conflicts_across_batches_workers_and_restarts(
     account = await is_exact(scenario)
     assert outcomes(account)["duplicate"] > outcomes(account)["accepted"] / 2
     assert codes(account)["conflict"] > 0
+
+
+async def test_what_is_withdrawn_is_taken_back_once_while_workers_are_killed(
+    scenario: Scenario, seed: int
+) -> None:
+    random = Random(seed)
+    await scenario.set_up()
+    workers = [await scenario.member(), await scenario.member()]
+    async with scenario.flowing(scenario.traffic(), WITHDRAWALS):
+        for _ in range(3):
+            await scenario.counts_on(random.randrange(100, 300))
+            workers.pop(random.randrange(2)).send_signal(signal.SIGKILL)
+            workers.append(await scenario.member())
+    await scenario.catch_up()
+    account = await is_exact(scenario)
+    for meter in ("tokens", "calls", "level"):
+        assert 0 < account.meter_outcomes[meter, "void"] < account.meter_outcomes[meter, "increment"]
+    assert outcomes(account)["duplicate"] > 0
+    assert codes(account)["void_differs"] > 0
 
 
 async def test_copies_that_come_when_their_ids_are_forgotten(

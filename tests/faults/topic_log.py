@@ -17,6 +17,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _POLL_S: Final = 30.0
 _REPAIR_HEADER: Final = "metering-repair"
 _TICK_TYPE: Final = "metering.control.tick"
+_VOID_TYPE: Final = "metering.control.void"
 
 
 class LogRecord(NamedTuple):
@@ -98,13 +99,15 @@ def logged_event(record: LogRecord, meters: Mapping[int, str]) -> LoggedEvent:
     attributes, data = _parts(record)
     if attributes["type"] == _TICK_TYPE:
         return LoggedEvent(record.offset, record.timestamp_us, None, is_tick=True)
+    is_void = attributes["type"] == _VOID_TYPE
+    named, said = (data, data["data"]) if is_void else (attributes, data)
     event = SpokenEvent(
-        attributes["source"],
-        attributes["id"],
-        attributes["type"],
+        named["source"],
+        named["id"],
+        named["type"],
         attributes["subject"],
-        _instant_us(attributes["time"]),
-        data,
+        _instant_us(named["time"]),
+        said,
     )
     repair = record.header(_REPAIR_HEADER)
     repaired = None
@@ -112,7 +115,12 @@ def logged_event(record: LogRecord, meters: Mapping[int, str]) -> LoggedEvent:
         version = dict(part.split("=") for part in repair.decode().split(";")).get("meter_version")
         repaired = None if version is None else meters[int(version)]
     return LoggedEvent(
-        record.offset, record.timestamp_us, event, is_repair=repair is not None, repaired_meter=repaired
+        record.offset,
+        record.timestamp_us,
+        event,
+        is_repair=repair is not None,
+        repaired_meter=repaired,
+        is_void=is_void,
     )
 
 

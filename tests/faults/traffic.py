@@ -28,6 +28,9 @@ MIX: Final[Mapping[str, int]] = {
     "recent_copy": 12,
     "old_copy": 8,
     "conflict": 5,
+    "void": 5,
+    "old_void": 2,
+    "false_void": 2,
     "poison": 5,
     "misplaced": 3,
     "binary": 7,
@@ -69,6 +72,9 @@ class Traffic:
             "recent_copy": lambda: _structured(self._known(_RECENT)),
             "old_copy": lambda: _structured(self._known(len(self._events))),
             "conflict": lambda: _structured(self._contradiction()),
+            "void": lambda: self._void(self._known(_RECENT)),
+            "old_void": lambda: self._void(self._known(len(self._events))),
+            "false_void": lambda: self._void(self._contradiction()),
             "poison": self._poison,
             "misplaced": self._misplaced,
             "binary": lambda: _binary(self._new()),
@@ -130,6 +136,24 @@ class Traffic:
         moved_us = event.time_us + self._random.choice([-60_000_000, 1])
         return SpokenEvent(event.source, event.id, event.type, event.subject, moved_us, event.data)
 
+    def _void(self, event: SpokenEvent) -> Sent:
+        """What an honest producer sends of an event that it published by mistake, in either mode."""
+        void = SpokenEvent(
+            source=self._source,
+            id=str(self._random.getrandbits(64)),
+            type="metering.control.void",
+            subject=event.subject,
+            time_us=self._now_us,
+            data={
+                "source": event.source,
+                "id": event.id,
+                "type": event.type,
+                "time": rfc3339(event.time_us),
+                "data": dict(event.data),
+            },
+        )
+        return _structured(void) if self._random.random() < 0.8 else _binary(void)
+
     def _misplaced(self) -> Sent:
         record = _structured(self._new())
         right = murmur2_partition(self._events[-1].subject, self._partitions)
@@ -188,6 +212,7 @@ _POISON: Final[Sequence[tuple[str, bytes | None, Sequence[Header]]]] = [
     ("empty_id", _broken(id=""), []),
     ("bad_specversion", _broken(specversion="0.3"), []),
     ("reserved_type", _broken(type="metering.control.other"), []),
+    ("missing_attribute", _broken(type="metering.control.void"), []),
     ("nul_character", _broken(id="a\0"), []),
     ("subject_too_long", _broken(subject="s" * 257), []),
     ("bad_repair_header", _broken(), [("metering-repair", b"nonsense")]),

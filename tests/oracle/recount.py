@@ -214,7 +214,7 @@ def window_value(meter: SpokenMeter, points: list[tuple[int, int, Any]]) -> Any:
         case "max":
             return max(values)
         case "last" | "gauge":
-            return max(points)[2]
+            return max(points)[2] if points else None  # of a gauge all may be withdrawn
         case "unique":
             return frozenset(values)
     raise AssertionError(meter.aggregation)
