@@ -79,7 +79,7 @@ class Promotion(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Decisions:
     """All that decides what a log comes to, besides the log: one state of the schema that counted it."""
 
     rules: TopicRules
@@ -87,6 +87,12 @@ class Source:
     catalog: StoredCatalog
     caps: Sequence[Cap]
     skips: Sequence[Skip]
+
+
+@dataclass(frozen=True, slots=True)
+class Source(Decisions):
+    """And all that decides what that costs, or was added to it since."""
+
     closing_us: int | None  # log time up to which it is final
     plans: Sequence[tuple[Any, ...]]  # rows of `plan_version`,
     subscriptions: Sequence[tuple[Any, ...]]  # of `subscription_version`,
@@ -110,8 +116,8 @@ class Shadow(NamedTuple):
     ends: Mapping[int, int]  # by partition: the offset that the replay went up to
 
 
-async def source(connection: Connection) -> Source:
-    """Read it; workers may go on meanwhile.
+async def decisions(connection: Connection) -> Decisions:
+    """Read what a log was counted by; workers may go on meanwhile.
 
     Raises:
         NotApplied: the schema counts no topic.
@@ -132,12 +138,29 @@ async def source(connection: Connection) -> Source:
             )
             for row in await connection.fetch(STATEMENTS["partition_claims"])
         ]
-        return Source(
+        return Decisions(
             rules=await load.topic_rules(connection),
             partitions=partitions,
             catalog=await load.catalog_within(connection),
             caps=[Cap(*row) for row in await connection.fetch(STATEMENTS["all_clock_caps"])],
             skips=[Skip(*row) for row in await connection.fetch(STATEMENTS["all_skipped"])],
+        )
+
+
+async def source(connection: Connection) -> Source:
+    """Read all that a replay takes over, as one state.
+
+    Raises:
+        NotApplied: the schema counts no topic.
+    """
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        decided = await decisions(connection)
+        return Source(
+            decided.rules,
+            decided.partitions,
+            decided.catalog,
+            decided.caps,
+            decided.skips,
             closing_us=await finality.closing(connection),
             plans=[tuple(row) for row in await connection.fetch(STATEMENTS["all_plan_versions"])],
             subscriptions=[

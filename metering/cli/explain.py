@@ -10,6 +10,7 @@ from rich.text import Text
 
 from aggregator.rating.amounts import exact_text
 from aggregator.store import load, migrate
+from metering.broker import broker_errors
 from metering.cli.exits import Exit
 from metering.cli.instants import instant_us
 from metering.cli.output import Json, print_json, print_table, say, time_text
@@ -60,7 +61,7 @@ def explain(
 
 
 async def _window(settings: Settings, meter: str, subject: str, start_us: int) -> Explained:
-    async with database(settings) as connection:
+    async with broker_errors(settings), database(settings) as connection:
         await migrate.require_migrated(connection)
         meters = sorted({version.meter for version in (await load.catalog(connection)).versions})
         if meter not in meters:
@@ -89,7 +90,7 @@ def _explain_total(settings: Settings, name: str, *, as_json: bool) -> Exit:
 
 
 async def _total(settings: Settings, subscription: str, start_us: int, version: int) -> ExplainedTotal:
-    async with database(settings) as connection:
+    async with broker_errors(settings), database(settings) as connection:
         await migrate.require_migrated(connection)
         return await explain_total(connection, settings, subscription, start_us, version)
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from aggregator.store import explanation
-from aggregator.store import replay as source_store
+from aggregator.store import replay as decisions_store
 from aggregator.store.connection import Connection
 from aggregator.store.rated import document as rated_document
 from metering.errors import UsageError
@@ -88,7 +88,7 @@ async def explain_total(
             "unknown_version", "There is no such version: `metering rated SUBSCRIPTION` lists them."
         )
     document = RatedTotal.model_validate_json(text)
-    rules = meter_rules(await source_store.source(connection))
+    rules = meter_rules(await decisions_store.decisions(connection))
     cut_us = parse_time_us(document.cut)
     parts = [part async for part in _parts(connection, document, rules)]
     questions = [question for part in parts for question in await _questions(connection, part, cut_us)]

@@ -7,10 +7,10 @@ from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
 from aggregator.store import explanation
-from aggregator.store import replay as source_store
+from aggregator.store import replay as decisions_store
 from aggregator.store.connection import Connection
 from aggregator.store.explanation import LedgerRange, Scope, Start, StoredAdjustment, StoredWindow
-from aggregator.store.replay import Source
+from aggregator.store.replay import Decisions
 from metering.explain.facts import Facts, recounted_beside, recounted_window, stored_beside, stored_window
 from metering.explain.log import Stretch, read_log
 from metering.explain.recount import HOUR_US, Beside, Counted, Found, Key, MeterRule, Recount, Topic
@@ -69,20 +69,20 @@ async def explain(connection: Connection, settings: Settings, questions: Sequenc
     Raises:
         StoppedError: the log no longer reaches back that far (`log_start_gone`).
     """
-    source = await source_store.source(connection)
-    rules = meter_rules(source)
+    decided = await decisions_store.decisions(connection)
+    rules = meter_rules(decided)
     explained = Explained(rules, LogFound())
-    plan = await _plan(connection, source, rules, questions)
-    explained.found = await _recounted(connection, settings, source, rules, plan, explained)
+    plan = await _plan(connection, decided, rules, questions)
+    explained.found = await _recounted(connection, settings, decided, rules, plan, explained)
     for question in questions:
         await _compare(connection, question, rules, explained.found, plan, explained)
     return explained
 
 
-def meter_rules(source: Source) -> dict[int, MeterRule]:
+def meter_rules(decided: Decisions) -> dict[int, MeterRule]:
     """Every version that ever counted, with the event times that it is in force for."""
     by_meter: dict[str, list[Any]] = defaultdict(list)
-    for version in sorted(source.catalog.versions, key=lambda version: version.version):
+    for version in sorted(decided.catalog.versions, key=lambda version: version.version):
         by_meter[version.meter].append(version)
     rules = {}
     for versions in by_meter.values():
@@ -111,9 +111,9 @@ class _Plan:
 
 
 async def _plan(
-    connection: Connection, source: Source, rules: Mapping[int, MeterRule], questions: Sequence[Question]
+    connection: Connection, decided: Decisions, rules: Mapping[int, MeterRule], questions: Sequence[Question]
 ) -> _Plan:
-    topic = source.rules
+    topic = decided.rules
     place = PARTITIONERS[topic.partitioner]
     plan = _Plan()
     for subject in {subject for question in questions for subject in question.subjects}:
@@ -122,7 +122,7 @@ async def _plan(
     # What may contradict the first event of these windows was appended after this time: it was remembered.
     margin_us = topic.acceptance_window_us + HOUR_US + 2 * topic.skew_us
     longest_us = max((rule.window_us for rule in rules.values()), default=0)
-    for one in source.partitions:
+    for one in decided.partitions:
         partition = one.claimed.partition
         asked = [q for q in questions if plan.subjects[partition] & set(q.subjects)]
         if not asked:
@@ -142,12 +142,12 @@ async def _plan(
 async def _recounted(
     connection: Connection,
     settings: Settings,
-    source: Source,
+    decided: Decisions,
     rules: Mapping[int, MeterRule],
     plan: _Plan,
     explained: Explained,
 ) -> "LogFound":
-    topic = source.rules
+    topic = decided.rules
     place = PARTITIONERS[topic.partitioner]
     judged_by = Topic(
         topic.acceptance_window_us,
@@ -163,10 +163,10 @@ async def _recounted(
             list(rules.values()),
             plan.subjects[partition],
             start.frontier_us,
-            {cap.offset: cap.cap_us for cap in source.caps if cap.partition == partition},
+            {cap.offset: cap.cap_us for cap in decided.caps if cap.partition == partition},
             await explanation.rejected(connection, partition),
         )
-        explained.stretches += _without_skips(partition, start.offset, plan.ends[partition], source)
+        explained.stretches += _without_skips(partition, start.offset, plan.ends[partition], decided)
     async for partition, records in read_log(settings, topic.name, explained.stretches):
         explained.records += len(records)
         for record in records:
@@ -177,8 +177,10 @@ async def _recounted(
     return found
 
 
-def _without_skips(partition: int, first_offset: int, next_offset: int, source: Source) -> Iterable[Stretch]:
-    for skip in source.skips:
+def _without_skips(
+    partition: int, first_offset: int, next_offset: int, decided: Decisions
+) -> Iterable[Stretch]:
+    for skip in decided.skips:
         if skip.partition == partition and first_offset <= skip.first_offset < next_offset:
             yield Stretch(partition, first_offset, skip.first_offset)
             first_offset = skip.next_offset

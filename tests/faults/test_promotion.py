@@ -118,10 +118,17 @@ async def test_a_wrong_meter_is_made_good_by_rows_beside_its_windows(
         count = sum(one.key == subject.encode() for one in usage())
         assert Decimal(after[f"sub-{sub}"]["amount"]) == spent * PRICE + count * Decimal("0.5")
 
+    # Both versions can be explained: the log has all but the corrections, which are shown as such.
+    for version, is_corrected in ((1, False), (2, True)):
+        *lines, summary = await ran(scenario, "explain", f"sub-0/2026-05-29T00:00:00Z/{version}")
+        assert summary["equal"]
+        assert any(line["what"] == "correction" for line in lines) == is_corrected
+
     # What was promoted is kept, is not promoted twice, and is there again in a replay.
     await scenario.commands.run("doctor")
-    await scenario.commands.run("replay", "--into", "again", "--catalog", right)
-    (nothing,) = await ran(scenario, "promote", "again", "--reason", "once more")
+    await scenario.commands.run("migrate", "--down-to", "0", METERING_POSTGRES_SCHEMA="shadow")
+    await scenario.commands.run("replay", "--into", "shadow", "--catalog", right)
+    (nothing,) = await ran(scenario, "promote", "shadow", "--reason", "once more")
     assert nothing == {"promoted": False, "corrections": 0, "log_time": None, "evidence": None}
     await scenario.commands.run("replay", "--into", "same")
     (found,) = await ran(scenario, "compare", "same")

@@ -9,7 +9,6 @@ from typing import Any, Final
 from faults.administering import Administrator
 from faults.billed import billed, rated
 from faults.conftest import ScenarioFactory
-from faults.proof import is_exact
 from faults.scenario import Scenario
 from faults.topic_log import murmur2_partition
 from oracle.logs import METERS
@@ -51,7 +50,6 @@ async def test_a_replay_is_identical_however_it_is_cut_and_whoever_counted(
         assert found["identical"]
         assert found["left_out"] == {"windows": 0, "rated_totals": 0}
     await scenario.commands.run("doctor", METERING_POSTGRES_SCHEMA="shadow_1")
-    await is_exact(scenario)
 
     # What is counted afterwards is not the replay's to know.
     await scenario.publish(scenario.traffic("later").records(400))
@@ -94,7 +92,6 @@ async def test_what_operators_decided_is_decided_again(
         *("partition", "cap", str(partition), str(stop["offset"]), "--time", true_time, "--reason", "NTP")
     )
     await scenario.catch_up()
-    await is_exact(scenario)
 
     await scenario.commands.run("replay", "--into", "shadow", METERING_FLUSH_RECORDS="53")
     assert (await compared(scenario, "shadow"))["identical"]
@@ -131,7 +128,9 @@ async def test_another_catalog_counts_otherwise_from_its_instant_on(scenario: Sc
     await scenario.commands.run("replay", "--into", "shadow", "--catalog", str(catalog))
     witness = await scenario.witness()
     meters = await witness.fetch("SELECT meter_version_id, meter, version FROM shadow.meter_version")
-    assert [tuple(row) for row in meters] == [(8, "calls", 2)], "an id of its own, for it is another meter"
+    assert [tuple(row) for row in meters] == [(len(METERS) + 1, "calls", 2)], (
+        "an id of its own, for it is another meter"
+    )
     found = await compared_loosely(scenario, "shadow")
     assert found["units"]["calls"]["difference"] == "0"
     assert found["units"]["tokens"]["replayed"] == "0"

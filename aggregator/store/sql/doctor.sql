@@ -339,3 +339,23 @@ LEFT JOIN quarantine AS q
 GROUP BY r.origin_partition, r.origin_offset, r.origin_code, r.meter_version_id
 HAVING count(*) > 1 OR NOT bool_or(q.partition IS NOT NULL)
 ORDER BY 1, 2, 4
+
+-- name: doctor_corrections
+-- A promotion and its rows have the same numbers and log time, and no row is without a promotion.
+SELECT
+    c.first_number AS number, c.next_number - c.first_number AS promoted, count(a.record_offset) AS adjustments
+FROM correction AS c
+LEFT JOIN adjustment AS a
+    ON a.partition = -1 AND a.kind = 'correction' AND a.record_offset >= c.first_number
+    AND a.record_offset < c.next_number AND a.log_time = c.log_time
+GROUP BY c.first_number, c.next_number
+HAVING count(a.record_offset) <> c.next_number - c.first_number
+UNION ALL
+SELECT a.record_offset, 0, 1
+FROM adjustment AS a
+WHERE (a.kind = 'correction' OR a.partition = -1) AND NOT EXISTS (
+    SELECT FROM correction AS c
+    WHERE a.kind = 'correction' AND a.partition = -1
+        AND a.record_offset >= c.first_number AND a.record_offset < c.next_number
+)
+ORDER BY 1

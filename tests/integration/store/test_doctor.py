@@ -56,6 +56,15 @@ CORRUPTIONS: Sequence[tuple[str, str]] = [
         UPDATE batch SET lost = lost + 1, gap = gap - 1 WHERE gap > 0;
         """,
     ),
+    (
+        "corrections",
+        """
+        INSERT INTO correction (
+            first_number, next_number, log_time, who, reason, shadow_schema, evidence, catalog
+        )
+        VALUES (0, 1, now(), 'x', 'x', 'x', sha256('x'), '[]')
+        """,
+    ),
     ("ids", "DELETE FROM dedupe_chunk WHERE partition = 1"),
     ("ids", "INSERT INTO dropped_ids (event_day, partition, ids) VALUES ('2020-01-01', 0, 1)"),
     (
