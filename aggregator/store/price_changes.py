@@ -1,5 +1,6 @@
 """Changing plans and subscriptions: nobody rates while they are compared with what is rated, and written."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -8,6 +9,7 @@ from typing import Final
 from aggregator.billing_change import BillingState, Section, TermsChange, Wanted
 from aggregator.billing_plan import BillingPlan, concerned_plans, plan
 from aggregator.catalog_plan import ChangeKind, is_ahead
+from aggregator.rating.terms import SubscriptionVersion
 from aggregator.state import TopicRules
 from aggregator.store import audit, catalog, load, prices
 from aggregator.store.connection import Connection, json_text, stored_us
@@ -18,6 +20,8 @@ _STATEMENTS: Final = {
     Section.PLANS: "insert_plan_versions",
     Section.SUBSCRIPTIONS: "insert_subscription_versions",
 }
+
+_NAMED_IN_AUDIT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ async def current(
     """
     rules = await _rules(connection, wanted)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(STATEMENTS["be_patient"])
         return await _plan(connection, wanted, rules, effective_from_us)
 
 
@@ -73,6 +78,7 @@ async def _apply(
     effective_from_us: int | None,
 ) -> Applied:
     async with connection.transaction():
+        await connection.execute(STATEMENTS["be_patient"])
         await prices.lock(connection)
         found = await _plan(connection, wanted, rules, effective_from_us)
         if found.refusals:
@@ -94,24 +100,28 @@ async def _plan(
     meters = (await load.catalog_within(connection)).versions
     plans = await prices.plans(connection)
     if wanted.subscriptions is not None and wanted.is_whole:
-        names = None
+        subscriptions = await prices.subscriptions(connection)
     else:
-        names = await _concerned(connection, wanted, concerned_plans(plans, meters, wanted))
-    subscriptions = await prices.subscriptions(connection, names)
+        subscriptions = await _concerned(connection, wanted, concerned_plans(plans, meters, wanted))
     rated_us = await prices.rated_through(connection, subscriptions)
     state = BillingState({}, plans, subscriptions, rated_us)
-    return plan(state, meters, wanted, frontiers_us.values(), rules, effective_from_us)
+    # In a thread, because whoever serves others meanwhile must not be held up.
+    return await asyncio.to_thread(
+        plan, state, meters, wanted, frontiers_us.values(), rules, effective_from_us
+    )
 
 
-async def _concerned(connection: Connection, wanted: Wanted, plans: set[str]) -> set[str]:
+async def _concerned(
+    connection: Connection, wanted: Wanted, plans: set[str]
+) -> dict[str, list[SubscriptionVersion]]:
     """The subscriptions that a change names or reaches by their plan, and those that share their subjects."""
     names = {one.name for one in wanted.subscriptions or ()}
     names |= await prices.subscriptions_on_plans(connection, plans)
-    stored = await prices.subscriptions(connection, names)
-    terms = [version.terms for versions in stored.values() for version in versions]
+    found = await prices.subscriptions(connection, names)
+    terms = [version.terms for versions in found.values() for version in versions]
     subjects = {subject for one in [*terms, *(wanted.subscriptions or ())] for subject in one.subjects}
-    sharing = await prices.subscriptions_of_subjects(connection, subjects)
-    return names.union(*sharing.values())
+    sharing = set().union(*(await prices.subscriptions_of_subjects(connection, subjects)).values())
+    return found | await prices.subscriptions(connection, sharing - found.keys())
 
 
 async def _rules(connection: Connection, wanted: Wanted) -> TopicRules | None:
@@ -142,7 +152,9 @@ async def insert(connection: Connection, changes: Sequence[TermsChange], applied
     revision: int = await connection.fetchval(STATEMENTS["insert_billing_apply"], applied_by, digest)
     for section, statement in _STATEMENTS.items():
         if rows[section]:
-            await connection.execute(STATEMENTS[statement], *zip(*rows[section], strict=True), revision)
+            await connection.execute(
+                STATEMENTS[statement], *zip(*rows[section], strict=True), revision, timeout=prices.LONG_S
+            )
     subjects = [
         (subject, change.name, change.terms.customer)
         for change in changes
@@ -150,14 +162,17 @@ async def insert(connection: Connection, changes: Sequence[TermsChange], applied
         for subject in change.terms.subjects
     ]
     if subjects:
-        await connection.execute(STATEMENTS["insert_subscription_subjects"], *zip(*subjects, strict=True))
+        statement = STATEMENTS["insert_subscription_subjects"]
+        await connection.execute(statement, *zip(*subjects, strict=True), timeout=prices.LONG_S)
     await audit.record(connection, applied_by, "catalog.apply", f"revision {revision}", _detail(changes))
     return revision
 
 
 def _detail(changes: Sequence[TermsChange]) -> dict[str, dict[str, list[str]]]:
-    """The names by what happened to them; the versions themselves say the rest."""
+    """The first names by what happened to them; the versions of this revision say the rest."""
     detail: dict[str, dict[str, list[str]]] = {}
     for change in changes:
-        detail.setdefault(change.section, {}).setdefault(change.kind, []).append(change.name)
+        names = detail.setdefault(change.section, {}).setdefault(change.kind, [])
+        if len(names) < _NAMED_IN_AUDIT:
+            names.append(change.name)
     return detail

@@ -1,7 +1,7 @@
 """Plans and subscriptions as they are stored: every version, found by name, by plan, by subject."""
 
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import asyncpg
 
@@ -10,6 +10,9 @@ from aggregator.store.connection import Connection, instant_us
 from aggregator.store.statements import STATEMENTS
 from schemas.plan import Plan
 from schemas.subscription import Subscription
+
+LONG_S: Final = 600.0
+"""So long may take what reads or writes very many of them; the server may stop it sooner."""
 
 AnyVersion = TypeVar("AnyVersion", PlanVersion, SubscriptionVersion)
 
@@ -23,7 +26,7 @@ class Terms(NamedTuple):
 
 async def lock(connection: Connection) -> None:
     """Keep everybody from rating, and from applying, until the transaction ends."""
-    await connection.execute(STATEMENTS["lock_billing"])
+    await connection.execute(STATEMENTS["lock_billing"], timeout=LONG_S)
 
 
 async def share(connection: Connection) -> None:
@@ -57,9 +60,9 @@ async def subscriptions(
 ) -> dict[str, list[SubscriptionVersion]]:
     """Every version of some subscriptions, or of all, in their order."""
     if names is None:
-        rows = await connection.fetch(STATEMENTS["subscription_versions"])
+        rows = await connection.fetch(STATEMENTS["subscription_versions"], timeout=LONG_S)
     else:
-        rows = await connection.fetch(STATEMENTS["subscription_versions_of"], list(names))
+        rows = await connection.fetch(STATEMENTS["subscription_versions_of"], list(names), timeout=LONG_S)
     return _by_name(rows, "subscription", _subscription_version)
 
 

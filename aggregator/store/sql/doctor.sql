@@ -359,3 +359,37 @@ WHERE (a.kind = 'correction' OR a.partition = -1) AND NOT EXISTS (
         AND a.record_offset >= c.first_number AND a.record_offset < c.next_number
 )
 ORDER BY 1
+
+-- name: doctor_term_versions
+SELECT 'plan' AS kind, p.plan AS name, count(*) AS versions, max(p.version) AS newest, 1 AS fixed_terms
+FROM plan_version AS p
+GROUP BY p.plan
+HAVING count(*) <> max(p.version)
+UNION ALL
+SELECT 'subscription', s.subscription, count(*), max(s.version), count(DISTINCT s.fixed)
+FROM (
+    SELECT
+        v.subscription, v.version,
+        (
+            v.customer, v.definition -> 'start', v.definition -> 'billing_period', v.definition -> 'timezone',
+            v.definition -> 'anchor'
+        ) AS fixed
+    FROM subscription_version AS v
+) AS s
+GROUP BY s.subscription
+HAVING count(*) <> max(s.version) OR count(DISTINCT s.fixed) > 1
+ORDER BY 1, 2
+
+-- name: doctor_subscription_subjects
+SELECT
+    coalesce(v.subscription, s.subscription) AS subscription, coalesce(v.subject, s.subject) AS subject,
+    v.customer AS customer, s.customer AS found_for
+FROM (
+    SELECT DISTINCT v.subscription, v.customer, subject.value AS subject
+    FROM subscription_version AS v
+    CROSS JOIN LATERAL jsonb_array_elements_text(v.definition -> 'subjects') AS subject (value)
+) AS v
+FULL JOIN subscription_subject AS s
+    ON s.subscription = v.subscription AND s.subject = v.subject AND s.customer = v.customer
+WHERE v.subscription IS NULL OR s.subscription IS NULL
+ORDER BY 1, 2

@@ -4,6 +4,13 @@ SELECT pg_advisory_xact_lock(hashtextextended('billing of ' || current_schema(),
 -- name: lock_billing_shared
 SELECT pg_advisory_xact_lock_shared(hashtextextended('billing of ' || current_schema(), 0))
 
+-- name: be_patient
+-- For this transaction: it may wait for another of its kind, its rows are written by one statement, and nothing is
+-- asked while a large file is compared.
+SELECT
+    set_config('idle_in_transaction_session_timeout', '0', true), set_config('statement_timeout', '0', true),
+    set_config('lock_timeout', '0', true)
+
 -- name: billing_revision
 SELECT coalesce(max(revision), 0) FROM billing_apply
 

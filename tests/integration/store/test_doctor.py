@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from integration.store.batches import MINUTE_US, T0, Spoken
 from integration.store.counting import Store
+from integration.store.terms import insert, new, price_plan, subscription
 
 from aggregator.store import doctor
 from schemas.codes import Code
@@ -152,6 +153,18 @@ CORRUPTIONS: Sequence[tuple[str, str]] = [
     ("repair_origins", "UPDATE counted_repair SET origin_code = 'too_old'"),
     ("repair_origins", "INSERT INTO counted_repair VALUES (1, 0, 2, 5, 0, 'misplaced')"),
     ("outbox", "INSERT INTO repair_outbox VALUES (0, 1, 999)"),
+    ("term_versions", "DELETE FROM plan_version WHERE version = 1"),
+    ("term_versions", "UPDATE subscription_version SET version = 3 WHERE version = 2"),
+    (
+        "term_versions",
+        """
+        UPDATE subscription_version SET definition = definition || jsonb_build_object('anchor', '2026-09-02')
+        WHERE version = 2
+        """,
+    ),
+    ("subscription_subjects", "DELETE FROM subscription_subject WHERE subject = 'acme-eu'"),
+    ("subscription_subjects", "UPDATE subscription_subject SET customer = 'eve' WHERE subject = 'acme-us'"),
+    ("subscription_subjects", "INSERT INTO subscription_subject VALUES ('beta', 'acme-pro', 'acme')"),
 ]
 """What is done to a schema that adds up, and the one check that must see it."""
 
@@ -180,6 +193,9 @@ async def counted(store: Store) -> Store:
         store.logs[1].batch(ticks=1),
     )
     await store.flush(store.logs[0].batch(ticks=1))
+    terms = [subscription(subjects=subjects) for subjects in (["acme-eu", "acme-us"], ["acme-us"])]
+    await insert(store.owner, *(new(price_plan(minimum=number), number) for number in (1, 2)))
+    await insert(store.owner, *(new(one, number) for number, one in enumerate(terms, start=1)))
     return store
 
 

@@ -130,6 +130,43 @@ def test_the_catalogs_schema_agrees_with_its_model(change: dict[str, object], *,
         assert is_valid
 
 
+@pytest.mark.parametrize(
+    ("change", "is_valid"),
+    [
+        ({}, True),
+        ({"end": "2027-01-01T00:00:00Z", "anchor": "2026-01-31T06:00"}, True),
+        ({"end": None, "anchor": None}, True),
+        ({"thresholds": [{"charge": "input", "percent": 80}, {"amount": "50.5"}]}, True),
+        ({"thresholds": [{"amount": 0}]}, False),
+        ({"anchor": "2026-01-31T00:00:00Z"}, False),
+        ({"start": "2026-01-01"}, False),
+        ({"subjects": []}, False),
+        ({"billing_period": "fortnight"}, False),
+        ({"name": "Acme"}, False),
+        ({"curtomer": "acme"}, False),
+    ],
+)
+def test_the_schema_of_subscriptions_agrees_with_their_model(
+    change: dict[str, object], *, is_valid: bool
+) -> None:
+    subscription = {
+        "name": "acme-pro",
+        "customer": "acme",
+        "subjects": ["acme"],
+        "plan": "pro",
+        "start": "2026-01-01T00:00:00+01:00",
+        "billing_period": "month",
+    }
+    document = {"subscriptions": [subscription | change]}
+    assert jsonschema.Draft202012Validator(read("catalog.schema.json")).is_valid(document) == is_valid
+    try:
+        load_catalog(json.dumps(document), "subscriptions.yaml")
+    except ValueError:
+        assert not is_valid
+    else:
+        assert is_valid
+
+
 def test_every_topic_is_a_channel() -> None:
     channels = read("asyncapi.yaml")["channels"]
     contracts = [load_topic(path.read_text(), path.name) for path in FOLDER.glob("topics/*.yaml")]
