@@ -7,6 +7,7 @@ partition. Commits are lost, swallowed and held by a proxy. There is no Kafka: a
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any, Final, TypeVar
@@ -31,7 +32,7 @@ from oracle.logs import METER_IDS, METERS, METERS_YAML, PARTITIONS, RULES, START
 from support.postgres_wire import HoldCommit, LoseCommitReply, SwallowCommit, dsn_through, postgres_proxy
 from support.proxy import Rule
 
-from aggregator.store import migrate, topic
+from aggregator.store import finality, migrate, topic
 from aggregator.store.connection import Connection, StoreOptions, connect
 from aggregator.store.errors import CatalogMoved, Fenced, UnknownOutcome
 from aggregator.store.flush import Resolution
@@ -53,6 +54,7 @@ CONTRACT: Final = TopicContract(
     repair_horizon_s=RULES.repair_horizon_us // 1_000_000,
 )
 
+WINDOW_TABLES: Final = ("usage_window", "window_member", "window_point")
 UNUSED: Final = Meter(
     name="unused", event_type="never", aggregation="count", window="1h", grace="0s"
 ).definition()
@@ -68,6 +70,9 @@ class Flushes(RuleBasedStateMachine):
         self.owner_of: dict[int, Owner] = {}
         self.next_offsets = dict.fromkeys(range(PARTITIONS), 0)
         self.head = 1
+        self.final: dict[
+            str, list[asyncpg.Record]
+        ] = {}  # rows of windows, as they were when they became final
         self.run(self._open())
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -87,6 +92,7 @@ class Flushes(RuleBasedStateMachine):
         await self._apply_catalog()
         for meter in load_catalog(METERS_YAML, "meters.yaml").meters:
             await self._add_version(METER_IDS[meter.name], meter.name, meter.definition())
+        self.closer = await connect(self._dsn, replace(OPTIONS, role="metering_worker"))
         self.owners = [
             Owner(f"owner {number}", self._dsn, dsn_through(self.proxy, self._dsn), OPTIONS)
             for number in range(OWNERS)
@@ -261,6 +267,46 @@ class Flushes(RuleBasedStateMachine):
         self.run(self.owners[number].crash())
 
     @rule()
+    def close(self) -> None:
+        """Windows become final where the logs say so, and are remembered as they are then."""
+        self.run(self._close_windows())
+
+    async def _close_windows(self) -> None:
+        frontiers_us = [
+            max((one.timestamp for one in log if one.offset < self.next_offsets[partition]), default=None)
+            for partition, log in self.logs.items()
+        ]
+        closed = await finality.close(self.closer)
+        known = [one * 1000 for one in frontiers_us if one is not None]
+        assert closed.state.closing_us == (min(known) if len(known) == PARTITIONS else None)
+        for meter in METERS:
+            mark_us = closed.state.final_before_us.get(METER_IDS[meter.name])
+            assert mark_us == (
+                (closed.state.closing_us - meter.grace_us) // meter.window_us * meter.window_us
+                if closed.state.closing_us is not None
+                else None
+            )
+        self.final = {table: await self._final_rows(table) for table in WINDOW_TABLES}
+
+    async def _final_rows(self, table: str) -> list[asyncpg.Record]:
+        """By the watermarks of the last close: every window's own end and grace, within its log time."""
+        return await self.witness.fetch(
+            f"""
+            SELECT t.* FROM {table} AS t JOIN series AS s USING (series_id)
+            JOIN meter_version AS v USING (meter_version_id) CROSS JOIN closing AS c
+            WHERE t.window_start
+                + (v.definition ->> 'window')::interval + (v.definition ->> 'grace')::interval
+                <= c.log_time
+            ORDER BY t
+            """  # noqa: S608 - a test's own name
+        )
+
+    @invariant()
+    def no_final_window_has_changed(self) -> None:
+        for table, rows in self.final.items():
+            assert self.run(self._final_rows(table)) == rows
+
+    @rule()
     def apply_a_catalog(self) -> None:
         self.head += 1
         self.run(self._apply_catalog())
@@ -290,6 +336,7 @@ class Flushes(RuleBasedStateMachine):
         for owner in self.owners:
             await owner.crash()
         await self.witness.close()
+        await self.closer.close()
         await self.proxy.close()
 
     def _ready(self, owner: Owner) -> list[int]:

@@ -289,6 +289,67 @@ WHERE coalesce(w.events, 0) <> coalesce(p.points, 0)
     OR (w.value_time, w.value_offset, w.value) IS DISTINCT FROM (p.newest_time, p.newest_offset, p.newest_value)
 ORDER BY 1, 2, 3
 
+-- name: doctor_late_windows
+-- The frontier before the batch that changed a window last: that of the ledger's rows that end before its last offset.
+SELECT w.series_id, w.window_start, w.shard, w.last_offset, w.frontier_before
+FROM (
+    SELECT
+        e.series_id, e.window_start, e.shard, e.at AS last_offset,
+        max(e.log_time) OVER (
+            PARTITION BY e.shard ORDER BY e.at, e.series_id NULLS FIRST ROWS UNBOUNDED PRECEDING
+        ) AS frontier_before
+    FROM (
+        SELECT b.partition AS shard, b.next_offset AS at, b.log_time, NULL::bigint AS series_id,
+            NULL::timestamptz AS window_start
+        FROM batch AS b
+        UNION ALL
+        SELECT u.shard, u.last_offset, NULL, u.series_id, u.window_start FROM usage_window AS u
+    ) AS e
+) AS w
+JOIN series AS s ON s.series_id = w.series_id
+JOIN meter_version AS v ON v.meter_version_id = s.meter_version_id
+WHERE w.frontier_before
+    >= w.window_start + (v.definition ->> 'window')::interval + (v.definition ->> 'grace')::interval
+ORDER BY w.series_id, w.window_start, w.shard
+
+-- name: doctor_closing
+SELECT p.partition, p.frontier, c.log_time AS closing
+FROM closing AS c CROSS JOIN ingest_partition AS p
+WHERE p.frontier < c.log_time
+ORDER BY p.partition
+
+-- name: doctor_watermarks
+SELECT w.meter_version_id, w.window_length, w.grace, w.final_before, c.log_time AS closing
+FROM meter_watermark AS w
+LEFT JOIN meter_version AS v ON v.meter_version_id = w.meter_version_id
+LEFT JOIN closing AS c ON true
+WHERE NOT coalesce(
+    (v.definition ->> 'window')::interval = w.window_length
+        AND (v.definition ->> 'grace')::interval = w.grace
+        AND w.final_before = date_bin(w.window_length, c.log_time - w.grace, timestamptz '1970-01-01 00:00:00+00'),
+    false
+)
+ORDER BY w.meter_version_id
+
+-- name: doctor_final_guard
+-- Tables of windows are those that are partitioned by window_start; each time partition needs triggers of its own.
+WITH guarded AS (
+    SELECT c.oid FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
+    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'p' AND a.attname = 'window_start'
+)
+SELECT c.relname::text AS relation, g.name AS lacks
+FROM (
+    SELECT p.oid FROM guarded AS p
+    UNION ALL
+    SELECT i.inhrelid FROM pg_inherits AS i JOIN guarded AS p ON p.oid = i.inhparent
+) AS r
+JOIN pg_class AS c ON c.oid = r.oid
+CROSS JOIN unnest(ARRAY['final_insert', 'final_update', 'final_delete', 'final_key', 'final_truncate']) AS g (name)
+WHERE NOT EXISTS (
+    SELECT FROM pg_trigger AS t WHERE t.tgrelid = r.oid AND t.tgname = g.name AND t.tgenabled IN ('O', 'A')
+)
+ORDER BY c.relname, g.name
+
 -- name: doctor_quarantine_rows
 SELECT p.partition, p.quarantined + p.conflict AS refused, coalesce(q.rows, 0) AS rows
 FROM ingest_partition AS p

@@ -43,8 +43,8 @@ CORRUPTIONS: Sequence[tuple[str, str]] = [
     (
         "ledger_time",
         """
-        UPDATE batch SET log_time = log_time + interval '1 hour' WHERE partition = 0 AND first_offset = 0;
-        UPDATE batch_meter SET log_time = log_time + interval '1 hour'
+        UPDATE batch SET log_time = log_time + interval '10 minutes' WHERE partition = 0 AND first_offset = 0;
+        UPDATE batch_meter SET log_time = log_time + interval '10 minutes'
         WHERE partition = 0 AND first_offset = 0;
         """,
     ),
@@ -146,6 +146,41 @@ CORRUPTIONS: Sequence[tuple[str, str]] = [
     ),
     ("points", "UPDATE window_point SET point_offset = point_offset + 100 WHERE shard = 1"),
     ("points", "DELETE FROM window_point WHERE point_time > window_start"),
+    (
+        "late_windows",  # its last event came in a batch that began behind its end and grace
+        "UPDATE usage_window SET window_start = window_start - interval '1 hour' WHERE series_id = {count}",
+    ),
+    (
+        "closing",
+        "INSERT INTO closing (log_time) SELECT max(frontier) + interval '1 second' FROM ingest_partition",
+    ),
+    (
+        "watermarks",  # ahead of the closing
+        """
+        INSERT INTO closing (log_time) SELECT min(frontier) FROM ingest_partition;
+        INSERT INTO meter_watermark
+        SELECT 1, '1 hour', '0', date_trunc('hour', min(frontier)) + interval '1 hour' FROM ingest_partition
+        """,
+    ),
+    (
+        "watermarks",  # behind it
+        """
+        INSERT INTO closing (log_time) SELECT min(frontier) FROM ingest_partition;
+        INSERT INTO meter_watermark
+        SELECT 1, '1 hour', '0', date_trunc('hour', min(frontier)) - interval '1 hour' FROM ingest_partition
+        """,
+    ),
+    (
+        "watermarks",  # of another window
+        """
+        INSERT INTO closing (log_time) SELECT min(frontier) FROM ingest_partition;
+        INSERT INTO meter_watermark
+        SELECT 1, '1 minute', '0', date_trunc('minute', min(frontier)) FROM ingest_partition
+        """,
+    ),
+    ("watermarks", "INSERT INTO meter_watermark VALUES (1, '1 hour', '0', '2026-01-01 00:00:00+00')"),
+    ("final_guard", "DROP TRIGGER final_update ON usage_window_202609"),
+    ("final_guard", "ALTER TABLE window_member DISABLE TRIGGER final_insert"),
     ("quarantine_rows", "DELETE FROM quarantine WHERE code = 'too_old'"),
     ("meter_errors", "DELETE FROM quarantine WHERE meter_version_id > 0"),
     ("outbox", "DELETE FROM repair_outbox"),

@@ -12,12 +12,17 @@ from integration.store.counting import Store
 from aggregator.batch import HOUR_US
 from aggregator.store import doctor, finality
 from aggregator.store.connection import Connection
+from schemas.catalog import Meter
 from schemas.instant import format_time
 
 DAY_US = 24 * HOUR_US
 OPEN_US = T0 + 40 * DAY_US  # a window of another month, and so of another time partition
 ROLES = [None, "metering_owner", "metering_worker"]
-TABLES = ["usage_window", "usage_window_202609", "window_member", "window_member_202609"]
+TABLES = [
+    f"{table}{suffix}"
+    for table in ("usage_window", "window_member", "window_point")
+    for suffix in ("", "_202609")
+]
 
 FINAL = "window_start = '{final}' AND series_id = (SELECT min(series_id) FROM {table})"
 WINDOW_COLUMNS = "series_id, window_start, first_offset, shard, last_offset, events, value"
@@ -41,6 +46,12 @@ CHANGES = {
     "window_member": [
         "INSERT INTO {table} SELECT series_id, window_start, shard, 'not ' || member FROM {table}",
         "UPDATE {table} SET member = 'not ' || member WHERE {row}",
+        "DELETE FROM {table} WHERE {row}",
+    ],
+    "window_point": [
+        "INSERT INTO {table} SELECT series_id, window_start, point_time, point_offset, 7, 0 FROM {table}",
+        "UPDATE {table} SET value = 0 WHERE {row}",
+        "UPDATE {table} SET point_time = point_time + interval '1 minute' WHERE {row}",
         "DELETE FROM {table} WHERE {row}",
     ],
 }
@@ -146,17 +157,43 @@ async def test_a_callers_temporary_table_does_not_fool_the_refusal(final: Store)
         await final.worker.execute("UPDATE usage_window SET events = events WHERE window_start = $1", T0)
 
 
+async def test_series_are_looked_up_by_their_index(store: Store, connected: Connect) -> None:
+    """By a connection that planned it when there were few, while another meter is final beyond them all."""
+    await _apply_pulse(store)
+    log, other = store.logs[0], store.logs[1]
+    for minute in range(2):
+        move = [Spoken(time_us=T0 + minute * MINUTE_US)]
+        await store.flush(log.batch(move), other.batch(move))
+        await finality.close(store.worker)
+    await store.owner.execute("ANALYZE series")  # one page: any other plan reads it from end to end
+    worker = await connected(role="metering_worker")
+    touch = "UPDATE usage_window SET events = events WHERE window_start = $1"
+    await worker.execute(touch, T0)
+    subjects = [f"subject-{number}" for number in range(3_000)]
+    await store.flush(log.batch([Spoken(subject=one, time_us=T0 + MINUTE_US) for one in subjects]))
+    async with worker.transaction():
+        assert await worker.execute(touch, T0) == f"UPDATE {await store.rows('usage_window')}"
+        scans = await worker.fetchrow(
+            "SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables"
+            " WHERE schemaname = current_schema() AND relname = 'series'"
+        )
+    assert scans is not None
+    assert scans["seq_scan"] == 0
+    assert scans["idx_scan"] > 0
+
+
 async def test_every_time_partition_has_the_guard_of_its_parent(final: Store) -> None:
     rows = await final.owner.fetch(
         """
         SELECT c.relname::text, array_agg(g.tgname::text ORDER BY g.tgname) FROM pg_class AS c
         JOIN pg_trigger AS g ON g.tgrelid = c.oid
-        WHERE c.relnamespace = current_schema()::regnamespace AND c.relname ~ '^(usage_window|window_member)'
+        WHERE c.relnamespace = current_schema()::regnamespace
+            AND c.relname ~ '^(usage_window|window_(member|point))'
         GROUP BY 1
         """
     )
     triggers = [name for _, name in rows]
-    assert len(rows) == 6
+    assert len(rows) == 9
     assert all(names == triggers[0] for names in triggers)
     assert triggers[0] == ["final_delete", "final_insert", "final_key", "final_truncate", "final_update"]
 
@@ -164,6 +201,22 @@ async def test_every_time_partition_has_the_guard_of_its_parent(final: Store) ->
 async def test_windows_that_were_refused_leave_the_schema_well(final: Store) -> None:
     await _is_refused(final.worker, _spoken(CHANGES["usage_window"][0], "usage_window"), "metering_worker")
     assert await doctor.checks(final.owner) == []
+
+
+async def _apply_pulse(store: Store) -> None:
+    """A meter that counts nothing, and whose watermark is never more than a minute behind."""
+    head = await store.owner.fetchval(
+        "INSERT INTO catalog_apply (applied_by, digest) VALUES ('tests', $1) RETURNING head", bytes(32)
+    )
+    pulse = Meter(name="pulse", event_type="none", aggregation="count", window="1m", grace="0s")
+    await store.owner.execute(
+        "INSERT INTO meter_version (meter, version, definition, effective_from, retired, apply_head)"
+        " VALUES ('pulse', 1, $1, '-infinity', false, $2)",
+        pulse.definition(),
+        head,
+    )
+    for log in store.logs.values():
+        log.catalog_head = head
 
 
 def _spoken(template: str, table: str) -> str:
@@ -187,5 +240,5 @@ async def _is_refused(connection: Connection, statement: str, role: str | None) 
 async def _rows(connection: Connection) -> list[list[asyncpg.Record]]:
     return [
         await connection.fetch(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4")  # noqa: S608 - a test's own name
-        for table in ("usage_window", "window_member", "series")
+        for table in ("usage_window", "window_member", "window_point", "series")
     ]

@@ -16,7 +16,8 @@ DAY_US = 24 * HOUR_US
 
 async def test_many_chunks_of_an_hour_become_one(store: Store) -> None:
     for _ in range(10):
-        await store.flush(store.logs[0].batch([Spoken()] * 3 + [Spoken(time_us=T0 + HOUR_US)]))
+        late = [Spoken(is_late=True)] * 3  # for the window is over at the end of the first batch
+        await store.flush(store.logs[0].batch([*late, Spoken(time_us=T0 + HOUR_US)]))
     before = await load.archive(store.worker, 0, [HOUR, HOUR + 1])
     assert await housekeeping.compact_hour(store.worker, 0, HOUR, 1) == 1
     after = await load.archive(store.worker, 0, [HOUR, HOUR + 1])
@@ -25,7 +26,7 @@ async def test_many_chunks_of_an_hour_become_one(store: Store) -> None:
     assert [row[1] for row in sizes] == [1, 10]
     assert await housekeeping.compact_hour(store.worker, 0, HOUR, 1) == 0
     assert await doctor.checks(store.owner) == []
-    await store.flush(store.logs[0].batch([Spoken()]))  # an hour may be added to afterwards
+    await store.flush(store.logs[0].batch([Spoken(is_late=True)]))  # an hour may be added to afterwards
     assert await doctor.checks(store.owner) == []
 
 

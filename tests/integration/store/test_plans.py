@@ -40,6 +40,11 @@ HOT = [
     "quarantined_record",
     "newest_quarantined",
     "totals",
+    "topic_frontiers",
+    "closing",
+    "watermarks",
+    "advance_closing",
+    "advance_watermarks",
 ]
 
 GROW = """

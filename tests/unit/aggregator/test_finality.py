@@ -5,7 +5,11 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle.logs import METER_IDS, METERS, PARTITIONS, fresh_state, logs, record_of
+from oracle.recount import LoggedEvent
+from unit.aggregator.folding import CUTS, Cut, fold_all
 
+from aggregator.batch import Batch
 from aggregator.finality import (
     Frontier,
     Rule,
@@ -159,3 +163,71 @@ def test_a_retired_meter_waits_for_nothing() -> None:
         None,
         3 * HOUR_US,
     )
+
+
+RULES_OF = [
+    Rule(METER_IDS[meter.name], meter.name, 1, meter.window_us, meter.grace_us, None, retired=False)
+    for meter in METERS
+]
+RULE_OF = {one.meter_version_id: one for one in RULES_OF}
+CLOSE = "close"
+
+
+class World:
+    """Logs that are counted batch by batch, with closes in between, as a database would hold them."""
+
+    def __init__(self, spoken: Sequence[Sequence[LoggedEvent]]) -> None:
+        self.logs = spoken
+        self.next_offsets = [0] * len(spoken)
+        self.counted_us: list[int | None] = [None] * len(spoken)
+        self.marks: dict[int, int] = {}
+
+    def commit(self, batch: Batch) -> None:
+        """No increment may reach a window that is final by now; what is late for it is beside it."""
+        for key in batch.increments:
+            mark_us = self.marks.get(key.meter_version_id)
+            assert mark_us is None or key.window_start_us >= mark_us
+        self.next_offsets[batch.partition] = batch.next_offset
+        self.counted_us[batch.partition] = batch.frontier_us
+
+    def close(self) -> None:
+        reached_us = log_time_us(self.counted_us, len(self.logs))
+        if reached_us is not None:
+            for mark in watermarks(RULES_OF, reached_us):
+                assert mark.final_before_us >= self.marks.get(mark.meter_version_id, mark.final_before_us)
+                self.marks[mark.meter_version_id] = mark.final_before_us
+        self.is_as_the_logs_say()
+
+    def is_as_the_logs_say(self) -> None:
+        """The oracle: frontiers from the records themselves, and every window's own condition."""
+        frontiers_us = [
+            max((one.timestamp_us // 1000 * 1000 for one in log if one.offset < next_offset), default=None)
+            for log, next_offset in zip(self.logs, self.next_offsets, strict=True)
+        ]
+        latest_us = max((one for one in frontiers_us if one is not None), default=0)
+        for version, one in RULE_OF.items():
+            end_us = latest_us // one.window_us * one.window_us
+            for _ in range(5):
+                mark_us = self.marks.get(version)
+                expected = is_final(end_us, one.grace_us, frontiers_us, len(self.logs))
+                assert expected == (mark_us is not None and end_us <= mark_us)
+                end_us -= one.window_us
+
+
+@given(st.tuples(*[logs(max_size=30)] * PARTITIONS), st.tuples(*[CUTS] * PARTITIONS), st.data())
+def test_no_batch_reaches_a_final_window_however_flushes_and_closes_interleave(
+    spoken: tuple[list[LoggedEvent], ...], cuts: tuple[list[Cut], ...], data: st.DataObject
+) -> None:
+    batches = {
+        partition: fold_all([record_of(one) for one in log], at, fresh_state(partition))
+        for partition, (log, at) in enumerate(zip(spoken, cuts, strict=True))
+    }
+    world = World(spoken)
+    steps = [partition for partition, own in batches.items() for _ in own]
+    closes = data.draw(st.integers(0, 6))
+    for step in data.draw(st.permutations([*steps, *[CLOSE] * closes])):
+        if isinstance(step, int):
+            world.commit(batches[step].pop(0))
+        else:
+            world.close()
+    world.close()
