@@ -1,6 +1,7 @@
 """`metering token` and `metering audit`, as a person uses them."""
 
 import asyncpg
+from aiokafka import AIOKafkaProducer
 from integration.cli.fixtures import Metering, write
 from integration.cli.test_catalog import CATALOG
 
@@ -71,7 +72,9 @@ async def test_a_token_for_nobody_in_particular_is_not_made_by_accident(metering
     assert (await metering("token", "list", "--all", "--json")).lines == []
 
 
-async def test_what_operators_write_is_in_the_audit_log(metering: Metering, database: str) -> None:
+async def test_what_operators_write_is_in_the_audit_log(
+    metering: Metering, settings: dict[str, str], database: str
+) -> None:
     await metering("migrate")
     await metering("topics", "apply", "--who", "ada")
     await metering("topics", "apply", "--who", "bob")  # changes nothing
@@ -83,6 +86,9 @@ async def test_what_operators_write_is_in_the_audit_log(metering: Metering, data
         await connection.execute("UPDATE metering.ingest_partition SET first_offset = 0, next_offset = 0")
     finally:
         await connection.close()
+    async with AIOKafkaProducer(bootstrap_servers=settings["METERING_KAFKA_BOOTSTRAP_SERVERS"]) as producer:
+        for _ in range(3):
+            await producer.send_and_wait(settings["METERING_TOPIC"], b"{}", partition=0)
     await metering("partition", "skip", "0", "--to", "3", "--reason", "disk", "--who", "eve")
     entries = (await metering("audit", "--json")).lines
     assert [(one["who"], one["action"]) for one in reversed(entries)] == [

@@ -16,7 +16,7 @@ from aggregator.store.errors import CatalogMoved, Fenced, NotMigrated, UnknownOu
 from metering.errors import StoppedError
 from metering.process.health import Readiness
 from metering.process.patience import MISSING_TOPIC_S, Patience, brokers_pass, database_passes
-from metering.worker.caught_up import reached
+from metering.worker.caught_up import behind
 from metering.worker.log_reader import may_be_undecodable
 from metering.worker.stops import Stop, first_cause, stopped_error, topic_error
 from schemas.codes import Code
@@ -140,7 +140,7 @@ def test_a_stop_says_where_what_and_what_to_do() -> None:
     assert "cap" in error.sentence
 
 
-def test_reached_means_every_partition() -> None:
-    assert reached({0: 5, 1: 7}, {0: 5, 1: 7})
-    assert reached({0: 5, 1: 7}, {})
-    assert not reached({0: 5, 1: 6}, {0: 5, 1: 7})
+def test_what_is_behind_its_target_is_named() -> None:
+    assert behind({0: 5, 1: 7}, {0: 5, 1: 7}) == frozenset()
+    assert behind({0: 5, 1: 7}, {}) == frozenset()
+    assert behind({0: 5, 1: 6}, {0: 5, 1: 7}) == {1}
