@@ -75,7 +75,7 @@ def test_key_and_headers_have_a_longest_size_together(excess: int, *, is_binary:
 def test_a_topic_has_room_for_the_largest_record_and_its_way_back() -> None:
     overhead = 61 + 21 + 3 * 5  # a batch, a record, and the lengths of key, value and headers
     longest = max(Code, key=len)
-    header = (REPAIR_HEADER, RepairOrigin(10**18, 10**18, longest, 10**18).encode())
+    header = (REPAIR_HEADER, RepairOrigin(10**9 - 1, 10**18 - 1, longest, 10**9 - 1).encode())
     assert headers_bytes([header]) <= MAX_REPAIR_BYTES
     assert MAX_VALUE_BYTES + MAX_BESIDE_VALUE_BYTES + overhead + MAX_REPAIR_BYTES < LARGEST_RECORD_BYTES
 
