@@ -26,13 +26,23 @@ class Total(NamedTuple):
     events: int
 
 
+class Request(NamedTuple):
+    """One row, and whose it is."""
+
+    customer: str
+    model: str
+    time: datetime
+    input_tokens: Decimal
+    output_tokens: Decimal
+
+
 def recount() -> dict[Key, Total]:
     """Every total that the catalog asks for."""
     sums: dict[Key, Decimal] = defaultdict(Decimal)
     largest: dict[Key, Decimal] = defaultdict(Decimal)
     models: dict[Key, set[str]] = defaultdict(set)
     events: dict[Key, int] = defaultdict(int)
-    for subject, model, time, input_tokens, output_tokens in _requests():
+    for subject, model, time, input_tokens, output_tokens in requests():
         five_minutes = time - timedelta(
             minutes=time.minute % 5, seconds=time.second, microseconds=time.microsecond
         )
@@ -53,15 +63,11 @@ def recount() -> dict[Key, Total]:
     return {key: Total(value, events[key]) for key, value in values.items()}
 
 
-def _requests() -> Iterator[tuple[str, str, datetime, Decimal, Decimal]]:
+def requests() -> Iterator[Request]:
+    """Every row of both files."""
     for model in MODELS:
         with (DATA / f"AzureLLMInferenceTrace_{model}.csv").open(newline="") as file:
             for number, row in enumerate(csv.DictReader(file), start=1):
                 time = datetime.strptime(row["TIMESTAMP"][:-1], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
-                yield (
-                    customer(number),
-                    model,
-                    time,
-                    Decimal(row["ContextTokens"]),
-                    Decimal(row["GeneratedTokens"]),
-                )
+                tokens = (Decimal(row[column]) for column in ("ContextTokens", "GeneratedTokens"))
+                yield Request(customer(number), model, time, *tokens)

@@ -29,7 +29,7 @@ def totals_table(counted: Mapping[Key, Total], recounted: Mapping[Key, Total]) -
     table.add_column("")
     for meter, of, keys in _shown(recounted):
         ours, theirs = (_summed(meter, keys, totals) for totals in (counted, recounted))
-        table.add_row(meter, of, f"{len(keys):,}", f"{ours:,}", f"{theirs:,}", _mark(ours == theirs))
+        table.add_row(meter, of, f"{len(keys):,}", f"{ours:,}", f"{theirs:,}", mark(ours == theirs))
     return table
 
 
@@ -42,7 +42,7 @@ def counts_table(title: str, counted: Mapping[str, int], expected: Mapping[str, 
     table.add_column("")
     for name in dict.fromkeys([*expected, *counted]):
         ours, theirs = counted.get(name, 0), expected.get(name, 0)
-        table.add_row(name, f"{ours:,}", f"{theirs:,}", _mark(ours == theirs))
+        table.add_row(name, f"{ours:,}", f"{theirs:,}", mark(ours == theirs))
     return table
 
 
@@ -65,7 +65,8 @@ def _summed(meter: str, keys: Iterable[Key], totals: Mapping[Key, Total]) -> Dec
     return max(values, default=Decimal(0)) if meter == "largest_prompt" else sum(values, Decimal(0))
 
 
-def _mark(is_equal: bool) -> str:  # noqa: FBT001 - a fact, not a mode
+def mark(is_equal: bool) -> str:  # noqa: FBT001 - a fact, not a mode
+    """What stands at the end of a row."""
     return "[green]equal[/]" if is_equal else "[bold red]differs[/]"
 
 
