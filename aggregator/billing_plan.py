@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aggregator import catalog_plan
 from aggregator.billing_change import (
@@ -22,6 +22,10 @@ from aggregator.plan_rules import MeterSpans, misfits
 from aggregator.rating.terms import PlanVersion, in_force
 from aggregator.state import TopicRules
 from aggregator.subscription_rules import Fault, SubscriptionRules
+from schemas.instant import format_time, parse_time_us
+from schemas.subscription import LAST_YEAR
+
+_CALENDARS_END_US: Final = parse_time_us(f"{LAST_YEAR + 1}-01-01T00:00:00Z")
 
 
 class Refusal(NamedTuple):
@@ -87,6 +91,9 @@ def plan(
     if start_us is not None and meters.effects and any(_is_later(change) for change in changes):
         meters = _meters(stored_meters, wanted, frontiers, rules, start_us)
     changes = placed(changes, start_us)
+    too_late = [*_too_late(changes)]
+    if too_late:
+        return BillingPlan(meters.changes, changes, too_late)
     after = applied(replace(state, meters=meter_versions(stored_meters, meters.changes)), changes)
     refusals = [
         *(Refusal(error.code, Section.METERS, error.meter, error.sentence) for error in meters.errors),
@@ -123,6 +130,14 @@ def _meters(
     if rules is None:
         raise ValueError("changes of meters are judged by the topic's rules")
     return catalog_plan.plan(stored, wanted.meters, frontiers, rules, effective_from_us)
+
+
+def _too_late(changes: Iterable[TermsChange]) -> Iterator[Refusal]:
+    """Of what would hold from where calendars end."""
+    for change in changes:
+        if change.effective_from_us is not None and change.effective_from_us >= _CALENDARS_END_US:
+            sentence = f"choose an instant before {format_time(_CALENDARS_END_US)}"
+            yield Refusal("effective_from_too_late", change.section, change.name, sentence)
 
 
 def _is_later(change: TermsChange) -> bool:

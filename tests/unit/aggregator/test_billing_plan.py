@@ -295,6 +295,13 @@ def test_a_plan_without_meters_changes_at_any_instant(world: World) -> None:
     assert world.plan(PLANS.replace("flat: 0", "flat: 1"), "2026-01-20T00:10:01.5Z").refusals == []
 
 
+def test_a_change_holds_from_where_calendars_reach(world: World) -> None:
+    changed = PLANS.replace("flat: 20", "flat: 25")
+
+    assert codes(world.plan(changed, "9999-12-31T23:45:00Z")) == [("effective_from_too_late", "pro")]
+    assert world.plan(changed, "2999-12-31T23:45:00Z").refusals == []
+
+
 def test_a_plan_does_not_change_what_is_rated(world: World) -> None:
     world.rated(acme_pro="2026-02-01T00:00:00Z")
     found = refusal(world.plan(PLANS.replace("flat: 20", "flat: 25"), "2026-01-31T00:00:00Z"))
