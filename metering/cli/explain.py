@@ -56,7 +56,10 @@ def explain(
         print_json(*_rows(found), summary(found))
     else:
         show_windows(found)
-        say("Equal: the log says the same." if found.is_equal else "Not equal: see above.")
+        if not found.accounts:
+            say("Nothing was counted there, and the log has nothing either: does a window start then?")
+        else:
+            say("Equal: the log says the same." if found.is_equal else "Not equal: see above.")
     return Exit.OK if found.is_equal else Exit.PROBLEMS
 
 

@@ -51,6 +51,7 @@ async def test_the_log_says_the_same_of_every_window(
     kinds = [account.kind for account in found.accounts]
     assert kinds.count("window") > 500
     assert kinds.count("late") > 50
+    assert kinds.count("void") > 10
     assert any(account.key.groups is None for account in found.accounts), "nothing went to `other`"
     assert all(account.batches for account in found.accounts)
 
