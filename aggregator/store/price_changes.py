@@ -47,7 +47,7 @@ async def current(
     """
     rules = await _rules(connection, wanted)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        await connection.execute(STATEMENTS["be_patient"])
+        await connection.execute(STATEMENTS["be_patient"], wanted.is_whole)
         return await _plan(connection, wanted, rules, effective_from_us)
 
 
@@ -78,7 +78,7 @@ async def _apply(
     effective_from_us: int | None,
 ) -> Applied:
     async with connection.transaction():
-        await connection.execute(STATEMENTS["be_patient"])
+        await connection.execute(STATEMENTS["be_patient"], wanted.is_whole)
         await prices.lock(connection)
         found = await _plan(connection, wanted, rules, effective_from_us)
         if found.refusals:

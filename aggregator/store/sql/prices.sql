@@ -5,11 +5,12 @@ SELECT pg_advisory_xact_lock(hashtextextended('billing of ' || current_schema(),
 SELECT pg_advisory_xact_lock_shared(hashtextextended('billing of ' || current_schema(), 0))
 
 -- name: be_patient
--- For this transaction: it may wait for another of its kind, its rows are written by one statement, and nothing is
--- asked while a large file is compared.
+-- For this transaction: nothing is asked while much is compared; and the rows of a whole file ($1) are written by one
+-- statement, which may wait for another file.
 SELECT
-    set_config('idle_in_transaction_session_timeout', '0', true), set_config('statement_timeout', '0', true),
-    set_config('lock_timeout', '0', true)
+    set_config('idle_in_transaction_session_timeout', '0', true),
+    CASE WHEN $1::boolean THEN set_config('statement_timeout', '0', true) END,
+    CASE WHEN $1::boolean THEN set_config('lock_timeout', '0', true) END
 
 -- name: billing_revision
 SELECT coalesce(max(revision), 0) FROM billing_apply

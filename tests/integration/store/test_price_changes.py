@@ -167,6 +167,20 @@ async def test_many_are_written_by_a_few_statements(store: Store) -> None:
     ]
 
 
+async def test_a_file_waits_for_another_and_a_request_only_as_long_as_it_may(
+    store: Store, connected: Connect
+) -> None:
+    hasty = [await connected(lock_timeout_s=0.2) for _ in range(2)]
+    async with store.owner.transaction():
+        await prices.lock(store.owner)
+        file = asyncio.create_task(apply(hasty[0], [PRO]))
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await apply(hasty[1], [PRO], is_whole=False)
+        await store.until_lock_waits(1)
+    assert (await file).revision == 1
+    assert await hasty[0].fetchval("SHOW lock_timeout") == "200ms"
+
+
 @pytest.mark.usefixtures("store")
 async def test_who_may_not_write_is_stopped_by_the_database(connected: Connect) -> None:
     reader = await connected(role="metering_reader")
@@ -179,3 +193,12 @@ async def test_a_catalog_that_moves_is_seen_by_the_fold_alone(store: Store) -> N
     await apply(store.owner, [PRO], [ACME])
     assert await load.catalog_head(store.owner) == 1
     assert (await catalog.current(store.owner)).catalog.head == 1
+
+
+async def test_the_api_applies_terms_and_no_meters(store: Store, connected: Connect) -> None:
+    api = await connected(role="metering_api")
+    assert (await apply(api, [PRO], is_whole=False)).revision == 1
+    assert (await apply(api, None, [ACME], is_whole=False)).revision == 2
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await apply(api, meters=METERS)
+    assert set(await prices.subscriptions(store.owner)) == {"acme-pro"}
