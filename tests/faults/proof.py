@@ -10,11 +10,12 @@ from decimal import Decimal
 from typing import Final, NamedTuple, Self
 
 from faults.accounts import Account, Groups, by_the_database, by_the_oracle
-from faults.scenario import Scenario
+from faults.scenario import DEADLINE_S, Scenario
 from faults.topic_log import EXPECTED_CODE, LogRecord, read_topic
 from oracle.logs import METERS
 
 from aggregator.store.connection import Connection
+from metering.dev.conditions import until
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _GROUPS: Final = {meter.name: meter.group_by for meter in METERS}
@@ -45,6 +46,8 @@ async def is_exact_so_far(scenario: Scenario) -> Account:
     decided.book_what_is_lost(expected)
     assert await by_the_database(witness, scenario.meters) == expected
     await _nobody_writes_after_another_claim(scenario, witness)
+    if scenario.closers:
+        await _all_is_closed(scenario, witness)
     await _refusals_are_kept(witness, logs)
     totals, _ = await asyncio.gather(_totals(scenario), _doctor_is_content(scenario))
     assert totals == {
@@ -99,6 +102,21 @@ async def _nobody_writes_after_another_claim(scenario: Scenario, witness: Connec
                 epoch = claimed["epochs"][partition]
                 behind = [row for row in written if row["partition"] == int(partition)]
                 assert all(row["epoch"] >= epoch for row in behind if row["next_offset"] > offset)
+
+
+async def _all_is_closed(scenario: Scenario, witness: Connection) -> None:
+    """Closers have come through all of it: what the frontiers allow is final, and doctor says of the rest."""
+
+    async def is_closed() -> bool:
+        return bool(
+            await witness.fetchval(
+                "SELECT min(p.frontier) = coalesce((SELECT c.log_time FROM closing AS c), '-infinity')"
+                " FROM ingest_partition AS p"
+            )
+        )
+
+    assert await until(is_closed, deadline_s=DEADLINE_S)
+    assert None in {closer.exit_code for closer in scenario.closers}
 
 
 async def read_back(scenario: Scenario) -> dict[int, list[LogRecord]]:

@@ -98,6 +98,7 @@ class Scenario:
             identity_key=bytes(16),
         )
         self.workers: list[CommandProcess] = []
+        self.closers: list[CommandProcess] = []
         contract = self._contract(replicas)
         self.configs: Mapping[str, str] = load_topic(contract, "topic.yaml").configs()
         """Of the topic, as `metering topics apply` makes it."""
@@ -154,6 +155,11 @@ class Scenario:
         worker = self.worker(**environment)
         await worker.logged("partitions_claimed", deadline_s=DEADLINE_S)
         return worker
+
+    def closer(self) -> CommandProcess:
+        """A closer that has just been started: from now on windows become final, whatever happens."""
+        self.closers.append(self.commands.start("close", METERING_CLOSE_INTERVAL_S="0.1"))
+        return self.closers[-1]
 
     async def catch_up(self, **environment: str) -> None:
         """Count what is left, with one more worker."""

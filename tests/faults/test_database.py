@@ -41,9 +41,10 @@ DOUBTS: list[Callable[[], CommitFault]] = [
 async def on_own_postgres(
     scenario_on: ScenarioFactory, kafka_bootstrap: str, own_postgres: PostgresServer
 ) -> Scenario:
-    """Two workers on a database server of their own."""
+    """Two workers and a closer on a database server of their own."""
     scenario = scenario_on(kafka_bootstrap, own_postgres.dsn())
     await scenario.set_up()
+    scenario.closer()
     await scenario.member()
     await scenario.member()
     return scenario
@@ -57,6 +58,7 @@ async def test_a_database_that_crashes_in_the_middle_of_a_flush(
     await proxy.listen()
     scenario = scenario_on(kafka_bootstrap, own_postgres.dsn())
     await scenario.set_up()
+    scenario.closer()
     for _ in range(2):
         await scenario.member(METERING_POSTGRES_DSN=dsn_through(proxy, own_postgres.dsn()))
     async with scenario.flowing(scenario.traffic()):

@@ -19,16 +19,19 @@ MOST_WORKERS = 4
 UNUSED = "  - {{name: unused-{}, event_type: never, aggregation: count, window: 1h, grace: 0s}}\n"
 
 
-async def test_workers_killed_at_random_points(scenario: Scenario, seed: int) -> None:
+async def test_workers_and_closers_killed_at_random_points(scenario: Scenario, seed: int) -> None:
     random = Random(seed)
     await scenario.set_up()
     workers = [scenario.worker(), scenario.worker()]
+    closers = [scenario.closer(), scenario.closer()]
     async with scenario.flowing(scenario.traffic()):
         for _ in range(KILLS):
             await scenario.counts_on(random.randrange(100, 500))
             await _a_moment(random)
             workers.pop(random.randrange(len(workers))).kill()
             workers.append(scenario.worker())
+            closers.pop(random.randrange(len(closers))).kill()
+            closers.append(scenario.closer())
     for worker in workers:
         worker.kill()
     await scenario.catch_up()
