@@ -326,6 +326,39 @@ def test_a_repair_for_one_meter_is_withdrawn_for_that_meter(cuts: list[Cut]) -> 
 
 
 @in_any_batches
+def test_an_event_and_its_repair_for_one_meter_are_withdrawn_each_by_itself(cuts: list[Cut]) -> None:
+    """Even if they say the same: their voids do not take each other for copies."""
+    repair: dict[str, Any] = {"is_repair": True, "repaired_meter": "tokens"}
+    batches = folded([at(0, EVENT), at(1, EVENT, **repair), void(2, EVENT), void(3, EVENT, **repair)], cuts)
+
+    assert outcomes(batches) == Outcomes(accepted=4)
+    tokens = [row.value for row in voids(batches) if row.key.meter_version_id == METER_IDS["tokens"]]
+    assert tokens == [-7, -7]
+
+
+def test_a_void_leaves_the_limit_to_events_where_another_version_has_counted() -> None:
+    """After a promotion an event's time may belong to a version that has not seen its groups."""
+    definition = (
+        load_catalog(METERS_YAML, "meters.yaml").meters[0].model_copy(update={"cardinality_limit": 1})
+    )
+    before, after = (
+        compile_catalog(StoredCatalog(head, [StoredVersion(head, "tokens", head, definition.definition())]))
+        for head in (1, 2)
+    )
+    large = replace(EVENT, id="2", data={"n": 1, "model": "large"})
+    state = fresh_state(0)
+    batches = []
+    for logged, meters in ((at(0, EVENT), before), (void(1, EVENT), after), (at(2, large), after)):
+        batch = fold(read(0, logged.offset, logged.offset + 1, [record_of(logged)]), state, meters)
+        assert isinstance(batch, Batch)
+        batches.append(batch)
+        state = batch.next_state
+
+    assert [(row.key.meter_version_id, row.key.groups) for row in voids(batches)] == [(2, ("small",))]
+    assert [key.groups for key in batches[2].increments] == [("large",)]
+
+
+@in_any_batches
 def test_an_id_used_again_after_its_hour_is_forgotten_has_a_void_for_each_event(cuts: list[Cut]) -> None:
     again_us = RULES.acceptance_window_us + 2 * HOUR_US
     again = replace(EVENT, time_us=START_US + again_us)
