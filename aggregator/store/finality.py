@@ -76,17 +76,18 @@ async def close(connection: Connection, until_us: int | None = None) -> Closed:
             return Closed(before, [])
         if until_us is not None:
             reached_us = min(reached_us, until_us)
+        # Another closer may have been further: then a new meter version goes by that too.
+        closing_us = max(reached_us, before.closing_us or reached_us)
         wanted = [
             mark
-            for mark in watermarks(before.rules, reached_us)
+            for mark in watermarks(before.rules, closing_us)
             if mark.final_before_us
             > before.final_before_us.get(mark.meter_version_id, mark.final_before_us - 1)
         ]
-        if before.closing_us is None or reached_us > before.closing_us:
-            await connection.execute(STATEMENTS["advance_closing"], reached_us)
+        if closing_us != before.closing_us:
+            await connection.execute(STATEMENTS["advance_closing"], closing_us)
         moved = await _advance(connection, wanted)
     after = {**before.final_before_us, **{mark.meter_version_id: mark.final_before_us for mark in moved}}
-    closing_us = max(reached_us, before.closing_us or reached_us)
     state = Finality(before.partitions, before.frontiers, before.rules, closing_us, after)
     return Closed(state, moved)
 

@@ -8,12 +8,18 @@ import asyncpg
 import pytest
 from integration.closer.partitions import HOUR_US, T0, Partitions
 from integration.worker.world import asked
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.trace import NoOpTracerProvider
 from support.processes import CommandProcess, Commands
 
 from aggregator.store import finality, turns
 from metering.cli.exits import Exit
+from metering.closer import Closer
 from metering.dev.conditions import until
 from metering.dev.postgres.server import PostgresServer
+from metering.process.exclusive import Turn
+from metering.settings import Settings
+from metering.telemetry import make_telemetry
 
 
 async def two_closers(partitions: Partitions, commands: Commands) -> tuple[CommandProcess, CommandProcess]:
@@ -151,6 +157,26 @@ async def test_who_waits_is_ready_and_who_has_no_database_is_not(
         one.send_signal(signal.SIGTERM)
     assert await asyncio.gather(first.ended(), second.ended()) == [Exit.OK, Exit.OK]
     partitions.connection.terminate()
+
+
+async def test_a_step_measures_how_far_finality_is_behind(partitions: Partitions) -> None:
+    """The next window ends an hour after T0 and waits a quarter more; one partition is only half-way."""
+    instruments = make_telemetry(NoOpMeterProvider(), NoOpTracerProvider()).instruments
+    turn = Turn(partitions.connection, instruments, asyncio.Event())
+    await partitions.reach(T0 + 2 * HOUR_US, T0 + HOUR_US // 2)
+    assert not await Closer(Settings()).step(turn)
+    values = {
+        (name, *(value for _, value in labels)): seconds
+        for name, measured in instruments._gauges.items()
+        for labels, seconds in measured.items()
+    }
+    assert values == {
+        ("metering.closing",): (T0 + HOUR_US // 2) / 1e6,
+        ("metering.frontier.behind", "0"): 0,
+        ("metering.frontier.behind", "1"): 5_400,
+        ("metering.finality.delay", "calls"): 7_200,
+        ("metering.finality.overdue", "calls"): 2_700,
+    }
 
 
 @pytest.mark.usefixtures("partitions")

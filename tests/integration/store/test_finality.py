@@ -10,7 +10,7 @@ from integration.store.counting import Store
 
 from aggregator.batch import HOUR_US
 from aggregator.catalog_plan import plan
-from aggregator.store import catalog, finality, load, turns
+from aggregator.store import catalog, doctor, finality, load, turns
 from aggregator.store.connection import Connection
 from metering.dev.conditions import until
 from schemas.catalog import Meter
@@ -63,6 +63,17 @@ async def test_a_new_meter_version_is_closed_with_the_next_close(store: Store) -
     assert (mark.window_us, mark.grace_us) == (24 * HOUR_US, 2 * HOUR_US)
     assert mark.final_before_us == (T0 - 2 * HOUR_US) // (24 * HOUR_US) * (24 * HOUR_US)
     assert list((await finality.close(store.worker)).advanced) == []
+
+
+async def test_one_that_closes_less_takes_nothing_back(store: Store) -> None:
+    """A meter that is new goes by what was closed already, not by the little that was asked for."""
+    await store.flush(*(log.batch([Spoken(time_us=T0 + 5 * HOUR_US)]) for log in store.logs.values()))
+    await finality.close(store.worker)
+    await _apply(store, Meter(name="new", event_type="usage", aggregation="count", window="1h", grace="1h"))
+    closed = await finality.close(store.worker, until_us=T0)
+    assert closed.state.closing_us == await finality.closing(store.worker) == T0 + 5 * HOUR_US
+    assert [mark.final_before_us for mark in closed.advanced] == [T0 + 4 * HOUR_US]
+    assert await doctor.checks(store.owner) == []
 
 
 async def test_two_that_close_at_once_agree(store: Store, connected: Connect) -> None:
