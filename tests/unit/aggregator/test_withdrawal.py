@@ -337,7 +337,7 @@ def test_an_event_and_its_repair_for_one_meter_are_withdrawn_each_by_itself(cuts
 
 
 def test_a_void_leaves_the_limit_to_events_where_another_version_has_counted() -> None:
-    """After a promotion an event's time may belong to a version that has not seen its groups."""
+    """Should an event's time belong to a version that has not seen it, its void takes no group's place."""
     definition = (
         load_catalog(METERS_YAML, "meters.yaml").meters[0].model_copy(update={"cardinality_limit": 1})
     )
