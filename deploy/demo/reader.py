@@ -1,10 +1,10 @@
-"""What a billing engine does: it reads the feed of rated totals over HTTP, and asks for the lines of some."""
+"""What a billing engine does: it reads the feed of rated totals over HTTP, and their lines over SQL."""
 
+import asyncio
 import json
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection
@@ -12,7 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import asyncpg
 from commands import METERING, Commands, Failed, show
+
+from metering.settings import load_settings
 
 HOST: Final = "127.0.0.1"
 SCOPES: Final = "rated:read,feed:read"
@@ -61,12 +64,25 @@ class Reader:
             after = f"&after={answer['next_cursor']}"
         return found
 
-    def document(self, notice: Mapping[str, Any]) -> dict[str, Any]:
-        """A version line by line."""
-        period, version = notice["period"]["start"], str(notice["version"])
-        command = ("rated", notice["subscription"], "--period", period, "--version", version)
-        document: dict[str, Any] = self._commands.look(*command)[0]
-        return document
+    def documents(self) -> dict[str, dict[str, Any]]:
+        """Every version line by line, over SQL, by the names that the feed has for them."""
+        rows = asyncio.run(
+            self._read("SELECT subscription, period_start, version, document FROM rated_total")
+        )
+        return {
+            f"{name}/{start:%Y-%m-%dT%H:%M:%SZ}/{version}": json.loads(document)
+            for name, start, version, document in rows
+        }
+
+    async def _read(self, statement: str) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(load_settings().postgres_dsn.get_secret_value())
+        try:
+            schema = self._commands.environment["METERING_POSTGRES_SCHEMA"]
+            await connection.execute(f"SET ROLE metering_reader; SET search_path TO {schema}")
+            rows: list[asyncpg.Record] = await connection.fetch(statement)
+            return rows
+        finally:
+            await connection.close()
 
     def _is_ready(self) -> bool:
         try:
