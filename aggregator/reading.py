@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import add
 
 import numpy as np
 
@@ -120,14 +121,12 @@ def _judged_by_size(event: Event | Refusal, beside_value_bytes: int) -> Event | 
 
 def _beside_values(records: Sequence[LogRecord]) -> list[int]:
     """Bytes of each record's key and headers."""
-    sizes = []
-    last_headers, last_size = None, 0
-    for record in records:
-        if record.headers != last_headers:  # often they are those of the record before
-            last_headers, last_size = record.headers, headers_bytes(record.headers)
-        key = record.key
-        sizes.append(last_size if key is None else last_size + len(key))
-    return sizes
+    headers = [record.headers for record in records]
+    if headers.count(headers[0] if headers else ()) == len(headers):  # most often all are alike
+        sizes = [headers_bytes(one) for one in headers[:1]] * len(headers)
+    else:
+        sizes = [headers_bytes(one) for one in headers]
+    return list(map(add, sizes, [len(record.key or b"") for record in records]))
 
 
 def _in_values(records: Sequence[LogRecord]) -> int:
