@@ -1,4 +1,4 @@
-"""Usage in pages, for readers who may see some subjects, each for some of the time."""
+"""What is read over HTTP: usage and periods in pages, and whose a subscription is."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from aggregator.store import totals
 from aggregator.store.connection import END_US, Connection
+from aggregator.store.rated import Version
 from aggregator.store.statements import STATEMENTS
 from aggregator.store.totals import Total
 
@@ -54,6 +55,20 @@ class UsagePage:
 
     rows: Sequence[Total]
     end: Place | None
+
+
+async def customer_of(connection: Connection, subscription: str) -> str | None:
+    """Whose a subscription is; None: there is none of this name."""
+    found: str | None = await connection.fetchval(STATEMENTS["customer_of_subscription"], subscription)
+    return found
+
+
+async def rated_periods(
+    connection: Connection, subscription: str, after_us: int, limit: int
+) -> list[Version]:
+    """The newest version of each rated period of a subscription that begins later, in order of time."""
+    rows = await connection.fetch(STATEMENTS["rated_periods_page"], subscription, after_us, limit)
+    return [Version(*row) for row in rows]
 
 
 async def usage(connection: Connection, query: UsageQuery, after: Place | None, limit: int) -> UsagePage:

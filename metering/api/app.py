@@ -5,11 +5,14 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from metering.api import feed, finality, meters, plans, probes, subscriptions, usage
+from metering.api import feed, finality, meters, plans, probes, provisional, rated, subscriptions, usage
+from metering.api.bodies import add_models
 from metering.api.observing import Observing
 from metering.api.problems import MEDIA_TYPE, Problems
 from metering.api.services import Services
+from schemas.plan import Plan
 from schemas.problems import Problem, ProblemCode
+from schemas.subscription import Subscription
 
 DESCRIPTION: Final = """\
 What was used, what it costs, and when that is final. Times are RFC 3339 in UTC; quantities and amounts are
@@ -28,10 +31,20 @@ _EVERYWHERE: Final = (
 )
 
 
+class _App(FastAPI):
+    """FastAPI describes only bodies that it reads itself; those of ours have numbers that must stay exact."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Describe everything there is."""
+        if self.openapi_schema is None:
+            add_models(super().openapi(), [Plan, Subscription])
+        return super().openapi()
+
+
 def make_app(services: Services) -> FastAPI:
     """The app; whoever serves it opens and closes the services."""
     problems = Problems(services.settings.runbook_url)
-    app = FastAPI(
+    app = _App(
         title="Metering",
         version=version("metering"),
         description=DESCRIPTION,
@@ -46,7 +59,7 @@ def make_app(services: Services) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.add_middleware(Observing, telemetry=services.telemetry, answer=problems.answer)
-    for resource in (meters, usage, finality, plans, subscriptions, feed):
+    for resource in (meters, usage, finality, plans, subscriptions, provisional, rated, feed):
         app.include_router(resource.router)
     app.include_router(probes.router)
     return app

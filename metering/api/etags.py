@@ -17,6 +17,11 @@ def digest_tag(digest: bytes) -> str:
     return f'"{digest.hex()}"'
 
 
+def body_tag(body: bytes) -> str:
+    """The tag of any body."""
+    return digest_tag(hashlib.sha256(body).digest())
+
+
 def answer(
     request: Request, body: bytes, *, digest: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -28,7 +33,7 @@ def answer(
         digest: of the body (SHA-256), if it is known already.
         headers: more of them.
     """
-    tag = digest_tag(digest or hashlib.sha256(body).digest())
+    tag = body_tag(body) if digest is None else digest_tag(digest)
     sent = {"etag": tag, "cache-control": _CACHE, "vary": "Authorization", **(headers or {})}
     if names(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=sent)

@@ -1,4 +1,4 @@
-"""`GET /v1/plans`: what usage costs."""
+"""`/v1/plans`: what usage costs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
@@ -7,14 +7,18 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from aggregator.access import Access, Scope
+from aggregator.billing_change import Wanted
 from aggregator.rating.terms import PlanVersion
 from aggregator.store import prices
 from aggregator.store.connection import Connection
 from metering.api import tenancy
-from metering.api.access import Reading, reads
+from metering.api.access import Reading, Writing, reads, writes
+from metering.api.bodies import body_of, read_document
+from metering.api.changes import WRITTEN, Change, ChangeParameters, change
 from metering.api.etags import answer
 from metering.api.parameters import NameInPath, Parameters, TimeText
 from metering.api.problems import not_found
+from schemas.plan import Plan
 
 router: Final = APIRouter(prefix="/v1", tags=["plans"])
 
@@ -95,3 +99,30 @@ async def _visible_plans(
         on = {version.terms.plan for versions in theirs.values() for version in versions}
         names = on if names is None else on & names
     return await prices.plans(connection, names)
+
+
+@router.put(
+    "/plans/{name}",
+    response_model=Change,
+    summary="Make or change a price plan",
+    responses=WRITTEN,
+    openapi_extra=body_of(Plan),
+)
+async def put_plan(
+    request: Request,
+    writing: Annotated[Writing, writes(Scope.PLANS_WRITE)],
+    name: NameInPath,
+    parameters: Annotated[ChangeParameters, Query()],
+) -> Response:
+    """Make this the plan's newest version, as `metering catalog apply` would; the same twice changes nothing.
+
+    `If-Match` with the tag of a GET lets it happen only if nobody has changed the plan since;
+    `If-None-Match: *` only if there is none yet.
+    """
+    wanted = Wanted(plans=[await read_document(request, name, Plan)], is_whole=False)
+
+    async def read() -> bytes | None:
+        found = await prices.plans(writing.connection, [name])
+        return history(name, found[name]).model_dump_json().encode() if name in found else None
+
+    return await change(request, writing, parameters, wanted, read)

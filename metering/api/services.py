@@ -5,21 +5,23 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from aggregator.store.terms import RatingCatalog
 from metering.api.database import Database
 from metering.api.limits import RateLimit
 from metering.settings import Settings
 from metering.telemetry import Telemetry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Services:
-    """Made by `run`."""
+    """Made by `ApiServer`."""
 
     settings: Settings
     telemetry: Telemetry
     database: Database
     limit: RateLimit
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    catalog: RatingCatalog | None = None  # meters and plans as they were last read
 
 
 def services_of(request: Request) -> Services:

@@ -1,4 +1,4 @@
-"""`GET /v1/subscriptions`: who pays for whose usage, on which plan."""
+"""`/v1/subscriptions`: who pays for whose usage, on which plan."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
@@ -7,13 +7,17 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from aggregator.access import Scope
+from aggregator.billing_change import Wanted
 from aggregator.rating.terms import SubscriptionVersion
 from aggregator.store import prices
 from metering.api import tenancy
-from metering.api.access import Reading, reads
+from metering.api.access import Reading, Writing, reads, writes
+from metering.api.bodies import body_of, read_document
+from metering.api.changes import WRITTEN, Change, ChangeParameters, change
 from metering.api.cursors import cursor, place_of
 from metering.api.etags import answer
 from metering.api.parameters import NameInPath, Paged, Parameters, TimeText
+from schemas.subscription import Subscription
 
 router: Final = APIRouter(prefix="/v1", tags=["subscriptions"])
 
@@ -116,3 +120,30 @@ def _summary(name: str, versions: Sequence[SubscriptionVersion]) -> Subscription
         version=newest.version,
         retired=newest.retired,
     )
+
+
+@router.put(
+    "/subscriptions/{name}",
+    response_model=Change,
+    summary="Make or change a subscription",
+    responses=WRITTEN,
+    openapi_extra=body_of(Subscription),
+)
+async def put_subscription(
+    request: Request,
+    writing: Annotated[Writing, writes(Scope.SUBSCRIPTIONS_WRITE)],
+    name: NameInPath,
+    parameters: Annotated[ChangeParameters, Query()],
+) -> Response:
+    """Make this the subscription's newest version, as `metering catalog apply` would.
+
+    The same twice changes nothing. `If-Match` with the tag of a GET lets it happen only if nobody has changed
+    the subscription since; `If-None-Match: *` only if there is none yet.
+    """
+    wanted = Wanted(subscriptions=[await read_document(request, name, Subscription)], is_whole=False)
+
+    async def read() -> bytes | None:
+        found = await prices.subscriptions(writing.connection, [name])
+        return history(name, found[name]).model_dump_json().encode() if name in found else None
+
+    return await change(request, writing, parameters, wanted, read)

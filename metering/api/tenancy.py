@@ -5,7 +5,7 @@ from typing import Final
 
 from aggregator.access import Access
 from aggregator.rating.terms import SubscriptionVersion, in_force, lifetime
-from aggregator.store import prices
+from aggregator.store import prices, reading
 from aggregator.store.connection import Connection
 from aggregator.store.reading import Stretch, Visible
 from metering.api.problems import not_found
@@ -23,6 +23,13 @@ async def subscription(connection: Connection, access: Access, name: str) -> Seq
     if not versions or not access.sees(versions[-1].terms.customer):
         raise not_found(f"subscription {name}")
     return versions
+
+
+async def require_own(connection: Connection, access: Access, name: str) -> None:
+    """Let a request for something of a subscription go on; raises as `subscription` does."""
+    customer = await reading.customer_of(connection, name)
+    if customer is None or not access.sees(customer):
+        raise not_found(f"subscription {name}")
 
 
 async def own_subscriptions(

@@ -192,7 +192,7 @@ async def test_meters_are_shown_with_their_versions(api: Api) -> None:
     token = await api.token()
     shown = (await api.read("/v1/meters", token))["data"]
     assert [one["meter"] for one in shown] == sorted(
-        f"usage_{name}" for name in ("sum", "count", "min", "max", "last", "unique")
+        f"usage_{name}" for name in ("sum", "count", "min", "max", "last", "unique", "gauge")
     )
     (one,) = [one for one in shown if one["meter"] == "usage_sum"]
     assert (one["version"], one["effective_from"], one["retired"]) == (1, None, False)
