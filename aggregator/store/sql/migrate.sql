@@ -30,11 +30,17 @@ BEGIN
 END $$
 
 -- name: create_schema
+-- And the one of its views, which lie apart so that their readers see nothing else.
 DO $$
 DECLARE
     path text[] := parse_ident(current_setting('search_path')); -- refuses a path of several schemas
+    billing text := CASE path[1] WHEN 'metering' THEN 'billing' ELSE path[1] || '_billing' END;
 BEGIN
+    IF octet_length(billing) > 63 THEN
+        RAISE EXCEPTION 'the schema''s name is too long: % would be cut', billing USING ERRCODE = 'name_too_long';
+    END IF;
     EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I AUTHORIZATION metering_owner', path[1]);
+    EXECUTE format('CREATE SCHEMA IF NOT EXISTS %I AUTHORIZATION metering_owner', billing);
 END $$
 
 -- name: become_owner
