@@ -16,6 +16,7 @@ from integration.store.counting import Store
 from aggregator.batch import HOUR_US
 from aggregator.store import feed, totals
 from aggregator.store.connection import Connection, StoreOptions, connect
+from schemas.instant import format_time
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "billing.md"
 
@@ -145,3 +146,17 @@ async def test_versions_and_their_lines_add_up(rated_world: World) -> None:
         assert await reader.fetchval("SELECT count(*) FROM finality WHERE final_before IS NOT NULL") >= 1
     finally:
         await reader.close()
+
+
+async def test_usage_of_some_time_reads_the_windows_of_that_time(store: Store, connected: Connect) -> None:
+    """A range reaches through the view to the table's time partitions."""
+    for time_us in (T0, T0 + 40 * 24 * HOUR_US):
+        await store.flush(store.logs[0].batch([Spoken(1, time_us=time_us)]))
+    reader = await connected(schema=f"{store.schema}_billing", role="billing_reader")
+    asked = "EXPLAIN (FORMAT JSON) SELECT * FROM usage WHERE meter = 'usage_sum' AND subject = 'acme'"
+    since = f" AND window_start >= '{format_time(T0 + 20 * 24 * HOUR_US)}'"
+    whole, ranged = [
+        set(re.findall(r'"(usage_window_\d+)"', await reader.fetchval(statement)))
+        for statement in (asked, asked + since)
+    ]
+    assert (len(whole), len(ranged)) == (2, 1)
