@@ -78,7 +78,7 @@ class Reader:
         connection = await asyncpg.connect(load_settings().postgres_dsn.get_secret_value())
         try:
             schema = self._commands.environment["METERING_POSTGRES_SCHEMA"]
-            await connection.execute(f"SET ROLE metering_reader; SET search_path TO {schema}")
+            await connection.execute(f"SET ROLE billing_reader; SET search_path TO {schema}_billing")
             rows: list[asyncpg.Record] = await connection.fetch(statement)
             return rows
         finally:
