@@ -41,6 +41,10 @@ class MeterRule:
     def start_us(self, logged: Logged) -> int:
         return logged.time_us // self.window_us * self.window_us
 
+    def reads(self, logged: Logged) -> bool:
+        """An event without the value is an error of the meter, and counts nothing."""
+        return logged.type == self.event_type and (self.value is None or self.value in logged.data)
+
     def is_in(self, logged: Logged, cut_us: int | None) -> bool:
         """What is on time is in every version; an adjustment only if it is older than the cut."""
         is_late = logged.log_time_us >= self.start_us(logged) + self.window_us + self.grace_us
@@ -83,9 +87,7 @@ def lines(
         quantities[()] = Fraction(0)
     for subject in subjects:
         counted = [
-            one
-            for one in log
-            if one.subject == subject and one.type == meter.event_type and meter.is_in(one, cut_us)
+            one for one in log if one.subject == subject and meter.reads(one) and meter.is_in(one, cut_us)
         ]
         if meter.aggregation in {"min", "max", "last", "unique"}:
             counted = [one for one in counted if not one.is_void]
@@ -177,24 +179,18 @@ def _gauge(points: Sequence[Logged], charge: ChargeRule, start_us: int, end_us: 
             if one.time_us == void.time_us and one.data == void.data:
                 standing.remove(one)
                 break
-    area = Fraction(0)
+    area = level = Fraction(0)
     for minute_us in range(start_us, end_us, MINUTE_US):
-        area += _level(standing, charge.meter, minute_us) * MINUTE_US
+        while standing and standing[0].time_us <= minute_us:
+            level = _value(standing.pop(0), charge.meter)
+        area += level * MINUTE_US
     match charge.rollup:
         case "integral":
             return area / charge.per_us
         case "time_average":
             return area / (end_us - start_us)
         case _:
-            return _level(standing, charge.meter, end_us - 1)
-
-
-def _level(standing: Sequence[Logged], meter: MeterRule, at_us: int) -> Fraction:
-    level = Fraction(0)
-    for one in standing:
-        if one.time_us <= at_us:
-            level = _value(one, meter)
-    return level
+            return level
 
 
 def _price(charge: ChargeRule, group: Group) -> Mapping[str, Any]:

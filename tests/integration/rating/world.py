@@ -214,13 +214,13 @@ class World:
     async def close(self) -> None:
         await finality.close(self.connection)
 
-    async def rate(self) -> None:
-        """Rate all that can be rated."""
+    async def rate(self, steps: int | None = None) -> None:
+        """Rate all that can be rated, or do some steps of it."""
         if self.rater is None:
             self.rater = Rater(self.settings)
         turn = self.turn
-        while await self.rater.step(turn):
-            pass
+        while await self.rater.step(turn) and steps != 1:
+            steps = None if steps is None else steps - 1
 
     @property
     def turn(self) -> Turn:
