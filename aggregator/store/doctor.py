@@ -50,6 +50,14 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "repair_origins": "Every counted repair must repair what lies in quarantine, and nothing twice.",
         "term_versions": "Plans and subscriptions must have versions 1, 2, …, and keep what is fixed.",
         "subscription_subjects": "Subscriptions must be found by every subject that they named, no others.",
+        "feed_positions": "The feed's positions must be 1, 2, …, up to its head.",
+        "feed_entries": "The feed must tell of every rated total and crossing, once, and of nothing else.",
+        "rated_versions": "Versions must be 1, 2, …, of closed and growing cuts, each with its difference.",
+        "rated_differences": "A version must be the one before and its difference, in units and money.",
+        "rated_documents": "What stands beside a rated document must be what the document says.",
+        "rated_sums": "Lines must add up to charges, charges to segments, segments to the rated total.",
+        "rated_periods": "Rated periods must not overlap, and the next begin where the last one ended.",
+        "rated_terms": "A rated total names a version of its terms that does not exist.",
     }
 )
 """What is checked, by code; the statement of each is named `doctor_<code>`."""
