@@ -91,6 +91,13 @@ class Settings(BaseSettings):
         description="Kafka topic of one partition that the feed is pushed to; none: it is only read",
     )
 
+    observe_interval_s: PositiveFloat = Field(
+        5, description="How often the observer looks at servers, partitions and meters"
+    )
+    health_window_s: PositiveFloat = Field(
+        30, description="Past that a partition's state is judged by; as long may it be without an owner"
+    )
+
     publish_timeout_s: PositiveFloat = Field(120, description="Longest wait for brokers to take events")
 
     admin_host: str = Field("127.0.0.1", description="Where `/healthz` and `/readyz` listen")

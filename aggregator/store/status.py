@@ -1,6 +1,7 @@
 """How far every partition is."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aggregator.batch import Outcomes
 from aggregator.store.connection import Connection, instant_us
@@ -22,6 +23,35 @@ class PartitionStatus:
     outcomes: Outcomes
     unmetered: int
     flushed_us: int | None
+    is_connected: bool  # its owner is: a worker that is there, at work or not
+    read_us: int  # when this was read, by the database's clock
+
+    @property
+    def owned_us(self) -> int | None:
+        """The last moment at which it surely had an owner; None: it never had one."""
+        if self.is_connected:
+            return self.read_us
+        return max((us for us in (self.claimed_us, self.flushed_us) if us is not None), default=None)
+
+
+class CountedTopic(NamedTuple):
+    """The topic that a schema counts, as anyone may know it."""
+
+    name: str
+    partitions: int
+    clock: str  # broker or record
+    repair_horizon_us: int
+
+    @property
+    def times_are_appends(self) -> bool:
+        """Whether the log's timestamps say when records were appended."""
+        return self.clock == "broker"
+
+
+async def counted_topic(connection: Connection) -> CountedTopic | None:
+    """The topic; None: none was applied yet."""
+    row = await connection.fetchrow(STATEMENTS["counted_topic"])
+    return None if row is None else CountedTopic(*row)
 
 
 async def partitions(connection: Connection) -> list[PartitionStatus]:
@@ -39,6 +69,8 @@ async def partitions(connection: Connection) -> list[PartitionStatus]:
             outcomes=Outcomes(*(row[name] for name in Outcomes._fields)),
             unmetered=row["unmetered"],
             flushed_us=row["flushed_at"],
+            is_connected=row["is_connected"],
+            read_us=row["read_at"],
         )
         for row in await connection.fetch(STATEMENTS["partition_states"])
     ]

@@ -28,15 +28,20 @@ def print_json(*objects: Mapping[str, Any]) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table to standard output; numbers stand right."""
+    """Print a table to standard output."""
+    stdout_console().print(table(title, columns, rows))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Make a table; numbers stand right."""
     rows = [tuple(row) for row in rows]
-    table = Table(title=title, title_justify="left", header_style="bold")
+    made = Table(title=title, title_justify="left", header_style="bold")
     for place, column in enumerate(columns):
         is_number = any(isinstance(row[place], int | float | Decimal) for row in rows)
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+        made.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
-    stdout_console().print(table)
+        made.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
+    return made
 
 
 def say(sentence: str, style: str | None = None) -> None:

@@ -1,0 +1,1 @@
+"""What an observation means: pure decisions that count nothing and bill nothing."""
