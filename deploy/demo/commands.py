@@ -34,11 +34,13 @@ class Commands:
         show(command)
         return self.look(*command)
 
-    def look(self, *command: str) -> list[Any]:
+    def look(self, *command: str, exits: Iterable[int] = (0,)) -> list[Any]:
         """What a command says to a machine, without a word about it."""
         done = subprocess.run(
-            [METERING, *command, "--json"], env=self.environment, stdout=subprocess.PIPE, check=True
+            [METERING, *command, "--json"], env=self.environment, stdout=subprocess.PIPE, check=False
         )
+        if done.returncode not in exits:
+            done.check_returncode()
         return [json.loads(line) for line in done.stdout.splitlines()]
 
 

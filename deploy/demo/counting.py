@@ -115,7 +115,7 @@ class Counting:
         return wrong + ([f"{provisional} windows are not final."] if provisional else [])
 
     def _wrong_counts(self, outcomes: Counter[str], codes: Counter[str]) -> list[str]:
-        status = self._commands.look("status")[0]
+        status = self._commands.look("status", exits=(0, 1))[0]  # 1: the workers are done, and gone
         counted: Counter[str] = Counter()
         for partition in status["partitions"]:
             counted.update(partition["outcomes"])
