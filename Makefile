@@ -1,6 +1,6 @@
 # `make demo` shows the whole thing, `make test` proves it. Everything runs from a virtual environment made here.
 .DELETE_ON_ERROR:
-.PHONY: demo down test test-unit check bench soak lock clean
+.PHONY: demo down test test-unit check bench bench-rating soak lock clean
 
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
@@ -33,6 +33,9 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(PYTHON) load/bench.py
+
+bench-rating: $(INSTALLED)
+	$(PYTHON) load/rating.py
 
 # Faults at random until SECONDS have gone by; the same SEED repeats the same faults.
 soak: $(INSTALLED)

@@ -32,6 +32,10 @@ class Wal(NamedTuple):
     bytes: int
     full_page_images: int
 
+    def since(self, earlier: "Wal") -> "Wal":
+        """What was written in between."""
+        return Wal(self.bytes - earlier.bytes, self.full_page_images - earlier.full_page_images)
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -72,13 +76,16 @@ async def count(site: Site, database: str, expected: Totals) -> Counted:
     connection = await asyncpg.connect(environment["METERING_POSTGRES_DSN"])
     try:
         await connection.execute("CHECKPOINT")
-        wal, cpu = await _wal(connection), cpu_seconds(site.servers)
+        wal, cpu = await wal_so_far(connection), cpu_seconds(site.servers)
         with collecting() as collector:
             told = {**environment, "METERING_OTLP_ENDPOINT": collector.url}
             with worker(told, site.home, "--until-caught-up") as counting:
                 counting.succeeded()
         counted = _counted(
-            counting, collector, cpu_seconds(site.servers).since(cpu), _since(await _wal(connection), wal)
+            counting,
+            collector,
+            cpu_seconds(site.servers).since(cpu),
+            (await wal_so_far(connection)).since(wal),
         )
         outcomes = dict(await connection.fetchrow(_OUTCOMES) or {})
     finally:
@@ -148,12 +155,9 @@ def _rss_by_million(counting: Worker, flushed: list[dict[str, Any]]) -> list[flo
     return [fmean(by_million[million]) for million in sorted(by_million)]
 
 
-async def _wal(connection: "asyncpg.Connection[asyncpg.Record]") -> Wal:
+async def wal_so_far(connection: "asyncpg.Connection[asyncpg.Record]") -> Wal:
+    """What the whole server has written."""
     row = await connection.fetchrow(_WAL)
     if row is None:
         raise RuntimeError("pg_stat_wal has no row")
     return Wal(int(row["bytes"]), row["wal_fpi"])
-
-
-def _since(now: Wal, earlier: Wal) -> Wal:
-    return Wal(now.bytes - earlier.bytes, now.full_page_images - earlier.full_page_images)

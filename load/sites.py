@@ -16,11 +16,14 @@ class Site:
     home: Path
     topic: str
     partitions: int
+    clock: str = "broker"
 
     def settings(self, **more: str) -> Environment:
         """The settings that all processes share, and more."""
         contract = self.home / f"{self.topic}.yaml"
-        contract.write_text(f"{{name: {self.topic}, partitions: {self.partitions}}}\n")
+        contract.write_text(
+            f"{{name: {self.topic}, partitions: {self.partitions}, clock: {self.clock}, retention_ms: -1}}\n"
+        )
         return settings(
             kafka_bootstrap_servers=self.servers.kafka.address,
             topic=self.topic,

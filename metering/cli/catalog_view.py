@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from rich.text import Text
-
 from aggregator import catalog_plan
 from aggregator.billing_change import Section, TermsChange
 from aggregator.catalog_plan import ChangeKind
 from aggregator.rating.terms import PlanVersion, SubscriptionVersion
 from aggregator.store.load import StoredCatalog, StoredMeterVersion
 from aggregator.store.price_changes import Applied
-from metering.cli.output import print_json, print_table, say, stdout_console, time_text
+from metering.cli.output import print_json, print_lines, print_table, say, time_text
 from schemas.price import FlatCharge
 
 _SIGNS: Final = {
@@ -56,7 +54,7 @@ def show_plan(applied: Applied, *, as_json: bool) -> None:
         return
     for change in changes:
         if change.kind is not ChangeKind.UNCHANGED or change.section is Section.METERS:
-            _print_change(change)
+            print_lines(_lines(change), _SIGNS[change.kind][1])
     for section in (Section.PLANS, Section.SUBSCRIPTIONS):
         count = sum(one.section is section and one.kind is ChangeKind.UNCHANGED for one in changes)
         if count:
@@ -132,15 +130,13 @@ def _of_terms(change: TermsChange) -> _Change:
     )
 
 
-def _print_change(change: _Change) -> None:
-    console = stdout_console()
-    sign, style = _SIGNS[change.kind]
+def _lines(change: _Change) -> Iterator[str]:
     what = "" if change.section is Section.METERS else f"{_ONE_OF[change.section]} "
-    console.print(Text(f"{sign} {what}{change.name} ({change.kind}{_since(change)})", style))
+    yield f"{_SIGNS[change.kind][0]} {what}{change.name} ({change.kind}{_since(change)})"
     differences = () if change.kind is ChangeKind.RETIRED else change.differences
     for field, before, after in differences:
         was = "" if change.kind is ChangeKind.NEW else f"{_plain(before)} → "
-        console.print(Text(f"    {field}: {was}{_plain(after)}", style), soft_wrap=True)
+        yield f"    {field}: {was}{_plain(after)}"
 
 
 def _since(change: _Change) -> str:

@@ -44,6 +44,15 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     return made
 
 
+def print_lines(lines: Iterable[str], style: str) -> None:
+    """Print lines to standard output as they are; quick where there are very many and nobody looks."""
+    text = "\n".join(lines)
+    if sys.stdout.isatty():
+        stdout_console().out(text, style=style, highlight=False)
+    else:
+        sys.stdout.write(f"{text}\n")
+
+
 def say(sentence: str, style: str | None = None) -> None:
     """Tell a person something on standard output."""
     stdout_console().print(Text(sentence, style=style or ""), soft_wrap=True)
