@@ -100,8 +100,10 @@ class Settings(BaseSettings):
 
     publish_timeout_s: PositiveFloat = Field(120, description="Longest wait for brokers to take events")
 
-    admin_host: str = Field("127.0.0.1", description="Where `/healthz` and `/readyz` listen")
-    admin_port: int | None = Field(None, ge=0, le=65535, description="Their port; 0 takes a free one")
+    admin_host: str = Field("127.0.0.1", description="Where `/healthz`, `/readyz` and `/metrics` listen")
+    admin_port: int | None = Field(
+        None, ge=0, le=65535, description="Their port; 0 takes a free one, none is none"
+    )
     api_host: str = Field("127.0.0.1", description="Where the HTTP API listens")
     api_port: int = Field(8600, ge=0, le=65535, description="Its port; 0 takes a free one")
     api_connections: PositiveInt = Field(10, description="Most database connections of the HTTP API")
@@ -113,7 +115,7 @@ class Settings(BaseSettings):
         description="Where problems of the API link to; by default its own page",
     )
     otlp_endpoint: str | None = Field(
-        None, pattern=r"^https?://.+", description="Base URL of an OTLP/HTTP collector; none: no telemetry"
+        None, pattern=r"^https?://.+", description="Base URL of an OTLP/HTTP collector; none: nothing is sent"
     )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="`auto`: console on a terminal, else JSON lines"

@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.trace import NoOpTracerProvider
-
 import schemas
 from metering.api.app import make_app
 from metering.api.database import Database
 from metering.api.limits import RateLimit
 from metering.api.services import Services
 from metering.settings import Settings
-from metering.telemetry import make_telemetry
+from metering.telemetry import no_telemetry
 from schemas.generate import OPENAPI, stale
 
 _FOLDER: Final = Path(schemas.__file__).parent / "generated"
@@ -25,7 +22,7 @@ _FOLDER: Final = Path(schemas.__file__).parent / "generated"
 def document() -> dict[str, Any]:
     """The OpenAPI document of the app; no server is asked."""
     settings = Settings.model_construct()
-    telemetry = make_telemetry(NoOpMeterProvider(), NoOpTracerProvider())
+    telemetry = no_telemetry()
     return make_app(Services(settings, telemetry, Database(settings), RateLimit(1, 1))).openapi()
 
 

@@ -1,5 +1,6 @@
 """`/healthz` and `/readyz`, and the page that problems link to. Neither asks for a token."""
 
+from collections.abc import Mapping
 from html import escape
 from typing import Final
 
@@ -8,7 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from aggregator.store.errors import StoreError
-from metering.api.services import services_of
+from metering.api.services import Services, services_of
+from metering.process.health import readiness_response
 from schemas.problems import KINDS
 
 router: Final = APIRouter(include_in_schema=False)
@@ -23,16 +25,19 @@ async def alive() -> JSONResponse:
 @router.get("/readyz")
 async def ready(request: Request) -> JSONResponse:
     """Tell whether requests can be served: the database answers and is at this release."""
-    reasons: dict[str, str] = {}
-    if services_of(request).stopping.is_set():
-        reasons["api"] = "stopping"
-    else:
-        try:
-            async with services_of(request).database.connection() as connection:
-                await connection.fetchval("SELECT 1")
-        except (StoreError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            reasons["database"] = f"{error or type(error).__name__}"
-    return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
+    return readiness_response(await reasons(services_of(request)))
+
+
+async def reasons(services: Services) -> Mapping[str, str]:
+    """Look why requests cannot be served, if they cannot."""
+    if services.stopping.is_set():
+        return {"api": "stopping"}
+    try:
+        async with services.database.connection() as connection:
+            await connection.fetchval("SELECT 1")
+    except (StoreError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return {"database": f"{error or type(error).__name__}"}
+    return {}
 
 
 @router.get("/runbook")

@@ -3,6 +3,7 @@
 import structlog
 
 from metering.api.server import ApiServer
+from metering.process.health import probes
 from metering.process.shutdown import Shutdown
 from metering.settings import Settings
 from metering.telemetry import start_telemetry
@@ -17,18 +18,19 @@ async def run(settings: Settings) -> int:
         0, the exit code.
 
     Raises:
-        UsageError: the address cannot be listened at (`settings_invalid`).
+        UsageError: an address cannot be listened at (`settings_invalid`).
     """
     shutdown = Shutdown()
     shutdown.listen()
-    telemetry = start_telemetry(settings)
+    telemetry = start_telemetry(settings, "api")
     try:
         server = ApiServer(settings, telemetry)
-        await server.start()
-        host, port = server.address
-        log.info("api_listening", host=host, port=port)
-        await shutdown.requested.wait()
-        await server.stop()
+        async with probes(settings, server.reasons, telemetry):
+            await server.start()
+            host, port = server.address
+            log.info("api_listening", host=host, port=port)
+            await shutdown.requested.wait()
+            await server.stop()
     finally:
         telemetry.close()
     log.info("stopped", code=None)

@@ -2,12 +2,13 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
 
+from metering.api import probes
 from metering.api.app import make_app
 from metering.api.database import Database
 from metering.api.limits import RateLimit
@@ -62,6 +63,10 @@ class ApiServer:
         self.address = listening.getsockname()[:2]
         await self._services.database.open()
         self._serving = asyncio.create_task(self._server.serve([listening]))
+
+    async def reasons(self) -> Mapping[str, str]:
+        """Why it cannot serve, by what has the reason; nothing if it can."""
+        return await probes.reasons(self._services)
 
     async def stop(self) -> None:
         """Take no more requests, finish those that were begun, and let the database go."""

@@ -82,7 +82,7 @@ class _Run:
     acknowledged: int = 0
 
     async def run(self) -> Exit:
-        telemetry = start_telemetry(self.settings)
+        telemetry = start_telemetry(self.settings, "publisher")
         try:
             contract = await counted_contract(self.settings)
             if self.tick_after_us is not None and contract.clock != "record":

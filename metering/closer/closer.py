@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
@@ -20,7 +21,7 @@ log = structlog.get_logger(__name__)
 class Closer:
     """The duty of `metering close`."""
 
-    name = "closer"
+    name: Final = "closer"
 
     def __init__(self, settings: Settings) -> None:
         self.interval_s = settings.close_interval_s

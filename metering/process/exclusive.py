@@ -36,6 +36,7 @@ from metering.process.patience import Patience, database_passes
 from metering.process.shutdown import Shutdown
 from metering.settings import Settings
 from metering.telemetry import Instruments, Telemetry, catalogue, start_telemetry
+from metering.telemetry.kinds import Process
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ class Duty(Protocol):
     """What is to be done, again and again."""
 
     @property
-    def name(self) -> str:
+    def name(self) -> Process:
         """Names the duty, its lock and its process: `closer`."""
 
     @property
@@ -104,11 +105,11 @@ async def run_exclusively(settings: Settings, duty: Duty, *, once: bool = False)
 async def serve(settings: Settings, duty: Duty, shutdown: Shutdown, *, once: bool = False) -> int:
     """Do a duty until told to stop; see `run_exclusively`."""
     readiness = Readiness(duty.name)
-    telemetry = start_telemetry(settings)
+    telemetry = start_telemetry(settings, duty.name)
     exclusive = _Exclusive(settings, duty, shutdown, readiness, telemetry, once=once)
     code: str | None = None
     try:
-        async with probes(settings, readiness):
+        async with probes(settings, readiness.told, telemetry):
             is_done = await exclusive.run()
     except BaseException as error:
         code = error.code if isinstance(error, (MeteringError, StoreError)) else type(error).__name__

@@ -1,21 +1,25 @@
-"""What `/healthz` and `/readyz` say: alive, and if not ready, why not."""
+"""What `/healthz`, `/readyz` and `/metrics` say: alive; if not ready, why not; and what is measured."""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from metering.errors import UsageError
 from metering.settings import Settings
+from metering.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
+
+Reasons = Callable[[], Awaitable[Mapping[str, str]]]
+"""Tells why this process is not at its work, by what has the reason; nothing if it is."""
 
 
 class Readiness:
@@ -28,6 +32,10 @@ class Readiness:
     def ready(self) -> bool:
         """Whether everything it is there for is being done."""
         return not self.reasons
+
+    async def told(self) -> Mapping[str, str]:
+        """The reasons, for who asks."""
+        return self.reasons
 
     def because(self, what: str, reason: str) -> None:
         """Not ready, because of this."""
@@ -50,10 +58,12 @@ class Readiness:
 class AdminServer:
     """Answers probes on a port of its own, in the process's loop: a loop that hangs does not answer."""
 
-    def __init__(self, readiness: Readiness, host: str, port: int) -> None:
-        self._readiness = readiness
+    def __init__(self, reasons: Reasons, telemetry: Telemetry, host: str, port: int) -> None:
+        self._reasons = reasons
+        self._exposition = telemetry.exposition
+        routes = [Route("/healthz", _alive), Route("/readyz", self._ready), Route("/metrics", self._metrics)]
         config = uvicorn.Config(
-            Starlette(routes=[Route("/healthz", _alive), Route("/readyz", self._ready)]),
+            Starlette(routes=routes),
             host=host,
             port=port,
             log_config=None,
@@ -93,8 +103,19 @@ class AdminServer:
             await self._task
 
     async def _ready(self, _request: Request) -> JSONResponse:
-        reasons = self._readiness.reasons
-        return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
+        return readiness_response(await self._reasons())
+
+    async def _metrics(self, request: Request) -> Response:
+        if self._exposition is None:
+            return Response("This process measures nothing.\n", status_code=404)
+        content, content_type = await self._exposition.render(request.headers.get("accept", ""))
+        return Response(content, headers={"content-type": content_type})
+
+
+def readiness_response(reasons: Mapping[str, str]) -> JSONResponse:
+    """Answer `/readyz`."""
+    ready = not reasons
+    return JSONResponse({"ready": ready, "reasons": dict(reasons)}, status_code=200 if ready else 503)
 
 
 class _Server(uvicorn.Server):
@@ -105,7 +126,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def probes(settings: Settings, readiness: Readiness) -> AsyncIterator[None]:
+async def probes(settings: Settings, reasons: Reasons, telemetry: Telemetry) -> AsyncIterator[None]:
     """Answer probes for as long as the block runs, if the settings name a port.
 
     Raises:
@@ -114,7 +135,7 @@ async def probes(settings: Settings, readiness: Readiness) -> AsyncIterator[None
     if settings.admin_port is None:
         yield
         return
-    server = AdminServer(readiness, settings.admin_host, settings.admin_port)
+    server = AdminServer(reasons, telemetry, settings.admin_host, settings.admin_port)
     try:
         await server.start()
     except OSError as error:

@@ -30,7 +30,7 @@ LOOKED_AT_US: Final = 3_600_000_000
 class Rater:
     """The duty of `metering rate`."""
 
-    name = "rater"
+    name: Final = "rater"
 
     def __init__(self, settings: Settings) -> None:
         self.interval_s = settings.rate_interval_s

@@ -28,7 +28,7 @@ from metering.replay.checking import check_log
 from metering.replay.legs import Leg, legs
 from metering.replay.recounting import recount
 from metering.settings import Settings
-from metering.telemetry import start_telemetry
+from metering.telemetry import no_telemetry
 from metering.worker.catalog import CurrentCatalog
 from metering.worker.database import Database
 from metering.worker.flushing import Flusher
@@ -158,7 +158,7 @@ async def _engine(
     settings: Settings, source: Source, topic: Topic, readiness: Readiness
 ) -> AsyncIterator[Engine]:
     """What a worker counts with, but for all that makes it a member of a group."""
-    telemetry = start_telemetry(settings)
+    telemetry = no_telemetry()
     connections = Database(settings)
     patience = Patience("database", database_passes, readiness)
     current = CurrentCatalog(connections, patience)

@@ -3,7 +3,7 @@
 from metering.telemetry import catalogue
 from metering.telemetry.instruments import Instruments
 from metering.telemetry.logs import configure_logging
-from metering.telemetry.setup import Telemetry, make_telemetry, start_telemetry
+from metering.telemetry.setup import Telemetry, make_telemetry, no_telemetry, start_telemetry
 from metering.telemetry.tracing import BatchTrace
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "catalogue",
     "configure_logging",
     "make_telemetry",
+    "no_telemetry",
     "start_telemetry",
 ]

@@ -5,10 +5,12 @@ A call costs some microseconds: record per batch, never per record.
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import product
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from metering.telemetry.catalogue import CATALOGUE, Counter, Gauge, Histogram, Instrument
+from metering.telemetry.catalogue import CATALOGUE
+from metering.telemetry.kinds import Counter, Gauge, Histogram, Instrument, Process
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -16,10 +18,11 @@ Labels = tuple[tuple[str, str], ...]
 class Instruments:
     """Every instrument of the catalogue, made once on an OpenTelemetry meter.
 
-    A gauge keeps its value until `forget`, so that a partition given away is not reported for ever.
+    A gauge keeps its value until `forget`, so that a partition given away is not reported for ever. The
+    counters of the process it is made for begin with 0, for all that their labels list.
     """
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, process: Process | None = None) -> None:
         self._counters = {
             one.name: meter.create_counter(one.name, one.unit, one.meaning)
             for one in CATALOGUE
@@ -39,6 +42,10 @@ class Instruments:
                 meter.create_observable_gauge(
                     one.name, [partial(_observe, self._gauges[one.name])], one.unit, one.meaning
                 )
+        for one in CATALOGUE:
+            if isinstance(one, Counter) and process in one.of:
+                for labels in _listed(one):
+                    self._counters[one.name].add(0, dict(labels))
 
     def add(self, counter: Counter, amount: int = 1, **labels: str | int) -> None:
         """Add to a counter."""
@@ -65,6 +72,13 @@ def _labels(instrument: Instrument, labels: dict[str, str | int]) -> Labels:
     if len(labels) != len(instrument.labels):
         raise TypeError(f"{instrument.name} has labels {[label.name for label in instrument.labels]}")
     return tuple((label.name, label.bounded(str(labels[label.name]))) for label in instrument.labels)
+
+
+def _listed(counter: Counter) -> Iterable[Labels]:
+    """Every combination of values that the labels list; none if one has no list."""
+    values = [label.values if isinstance(label.values, tuple) else () for label in counter.labels]
+    names = [label.name for label in counter.labels]
+    return (tuple(zip(names, chosen, strict=True)) for chosen in product(*values))
 
 
 def _observe(values: dict[Labels, float], _options: CallbackOptions) -> Iterable[Observation]:

@@ -1,33 +1,38 @@
-"""Start and stop telemetry: OTLP when an endpoint is set, else providers that do nothing, cheaply.
+"""Start and stop telemetry: what the settings ask for, else providers that do nothing, cheaply.
 
-Counting never waits for a collector: spans and metrics leave from background threads, a full queue drops
-spans, and stopping waits for a bounded time.
+Counting never waits for a collector: spans, metrics and log lines leave from background threads, a full queue
+drops them, and stopping waits for a bounded time.
 """
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider, Tracer, TracerProvider
 
 from metering.settings import Settings
 from metering.telemetry.instruments import Instruments
+from metering.telemetry.kinds import Process
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricReader
+
+    from metering.telemetry.prometheus import Exposition
 
 SCOPE: Final = "metering"
-EXPORT_TIMEOUT_S: Final = 5
-EXPORT_INTERVAL_S: Final = 10
 CLOSE_TIMEOUT_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """What the service measures and traces with."""
+    """What the service measures and traces with; `exposition` is what Prometheus may read, if it may."""
 
     instruments: Instruments
     tracer: Tracer
+    exposition: "Exposition | None" = None
     _shutdowns: Sequence[Callable[[], object]] = field(default=(), repr=False)
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
@@ -39,43 +44,46 @@ class Telemetry:
             thread.join(timeout_s / len(threads))
 
 
-def start_telemetry(settings: Settings) -> Telemetry:
-    """Start what the settings ask for."""
-    if settings.otlp_endpoint is None:
-        return make_telemetry(NoOpMeterProvider(), NoOpTracerProvider())
-    # Imported here: most processes have no collector, and the exporters are slow to import.
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-    from opentelemetry.sdk import metrics, resources, trace  # noqa: PLC0415
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+def start_telemetry(settings: Settings, process: Process) -> Telemetry:
+    """Start what the settings ask for: a collector gets everything pushed, the admin port serves metrics."""
+    if settings.otlp_endpoint is None and settings.admin_port is None:
+        return no_telemetry()
+    from metering.telemetry import sdk  # noqa: PLC0415 - slow to import, and most commands need none
+    from metering.telemetry.prometheus import Exposition  # noqa: PLC0415
 
-    endpoint = settings.otlp_endpoint.rstrip("/")
-    resource = resources.Resource.create(
-        {
-            "service.name": "metering",
-            "service.version": version("metering"),
-            "service.instance.id": settings.instance,
-        }
-    )
-    reader = PeriodicExportingMetricReader(
-        OTLPMetricExporter(f"{endpoint}/v1/metrics", timeout=EXPORT_TIMEOUT_S),
-        export_interval_millis=EXPORT_INTERVAL_S * 1000,
-        export_timeout_millis=EXPORT_TIMEOUT_S * 1000,
-    )
-    meters = metrics.MeterProvider([reader], resource, shutdown_on_exit=False)
-    tracers = trace.TracerProvider(resource=resource, shutdown_on_exit=False)
-    tracers.add_span_processor(
-        BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces", timeout=EXPORT_TIMEOUT_S))
-    )
-    return make_telemetry(meters, tracers, (meters.shutdown, tracers.shutdown))
+    who = sdk.resource(process, settings.instance)
+    exposition = None if settings.admin_port is None else Exposition()
+    readers: list[MetricReader] = [] if exposition is None else [exposition.reader]
+    shutdowns: list[Callable[[], object]] = []
+    tracers: TracerProvider = NoOpTracerProvider()
+    if settings.otlp_endpoint is not None:
+        endpoint = settings.otlp_endpoint.rstrip("/")
+        readers.append(sdk.metric_push(endpoint))
+        pushing = sdk.tracers(who, endpoint)
+        shutdowns.append(pushing.shutdown)
+        tracers = pushing
+    meters = sdk.meters(who, readers)
+    shutdowns.append(meters.shutdown)
+    return make_telemetry(meters, tracers, process, exposition, shutdowns)
+
+
+def no_telemetry() -> Telemetry:
+    """Measure and trace nothing."""
+    return make_telemetry(NoOpMeterProvider(), NoOpTracerProvider())
 
 
 def make_telemetry(
-    meters: MeterProvider, tracers: TracerProvider, shutdowns: Sequence[Callable[[], object]] = ()
+    meters: MeterProvider,
+    tracers: TracerProvider,
+    process: Process | None = None,
+    exposition: "Exposition | None" = None,
+    shutdowns: Sequence[Callable[[], object]] = (),
 ) -> Telemetry:
     """Make telemetry on given providers, such as the in-memory ones of a test."""
     release = version("metering")
     return Telemetry(
-        Instruments(meters.get_meter(SCOPE, release)), tracers.get_tracer(SCOPE, release), shutdowns
+        Instruments(meters.get_meter(SCOPE, release), process),
+        tracers.get_tracer(SCOPE, release),
+        exposition,
+        shutdowns,
     )

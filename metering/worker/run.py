@@ -69,7 +69,7 @@ async def run(settings: Settings, *, until_caught_up: bool) -> int:
 async def serve(settings: Settings, shutdown: Shutdown, *, until_caught_up: bool) -> int:
     """Count until told to stop; see `run`."""
     readiness = Readiness("worker")
-    telemetry = start_telemetry(settings)
+    telemetry = start_telemetry(settings, "worker")
     measures = Measures(telemetry.instruments)
     code: str | None = None
     try:
@@ -160,7 +160,7 @@ async def _services(
     measures: Measures,
     opened: AsyncExitStack,
 ) -> Services:
-    await opened.enter_async_context(probes(settings, readiness))
+    await opened.enter_async_context(probes(settings, readiness.told, telemetry))
     instruments = telemetry.instruments
     database = Database(settings)
     opened.callback(database.terminate)

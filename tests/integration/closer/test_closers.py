@@ -171,7 +171,7 @@ async def test_a_step_measures_how_far_finality_is_behind(partitions: Partitions
         for labels, seconds in measured.items()
     }
     assert values == {
-        ("metering.closing",): (T0 + HOUR_US // 2) / 1e6,
+        ("metering.closing.timestamp",): (T0 + HOUR_US // 2) / 1e6,
         ("metering.frontier.behind", "0"): 0,
         ("metering.frontier.behind", "1"): 5_400,
         ("metering.finality.delay", "calls"): 7_200,

@@ -1,6 +1,7 @@
 """A duty whose database is away: told at the start, waited for later, and left at once when told to stop."""
 
 import asyncio
+from typing import Final
 
 import pytest
 
@@ -13,7 +14,7 @@ from metering.settings import Settings
 
 
 class Nothing:
-    name = "closer"
+    name: Final = "closer"
     interval_s = 1.0
 
     async def step(self, _turn: Turn) -> bool:

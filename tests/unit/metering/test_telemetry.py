@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NoOpTracerProvider, StatusCode, format_span_id, format_trace_id
+from support.telemetry import measure
 
 from metering.settings import Settings
 from metering.telemetry import (
@@ -29,11 +30,10 @@ from metering.telemetry import (
     make_telemetry,
     start_telemetry,
 )
-from metering.telemetry.catalogue import CATALOGUE, UNLISTED, Counter, Gauge, Histogram
+from metering.telemetry.catalogue import CATALOGUE
+from metering.telemetry.kinds import UNLISTED
 from metering.telemetry.reference import render
 from metering.telemetry.tracing import MAX_LINKS, producer_links
-
-PATTERNED = {"partition": "7", "meter": "calls", "route": "/v1/plans/{name}", "status": "200"}
 
 
 def labels_of(point: DataPointT) -> tuple[tuple[str, str], ...]:
@@ -92,19 +92,8 @@ def test_names_are_unique_and_ours() -> None:
 
 
 def test_every_instrument_is_emitted_under_its_name_with_its_labels(seen: Seen) -> None:
-    instruments = seen.telemetry.instruments
     for one in CATALOGUE:
-        labels = {
-            label.name: label.values[0] if isinstance(label.values, tuple) else PATTERNED[label.name]
-            for label in one.labels
-        }
-        match one:
-            case Counter():
-                instruments.add(one, 3, **labels)
-            case Histogram():
-                instruments.record(one, 3, **labels)
-            case Gauge():
-                instruments.set(one, 3, **labels)
+        measure(seen.telemetry, one)
     emitted = seen.values()
     assert {name for name, _ in emitted} == {one.name for one in CATALOGUE}
     assert all(value == 3 for value in emitted.values())
@@ -177,7 +166,7 @@ def test_a_broken_trace_header_links_to_nothing() -> None:
 
 
 def test_without_an_endpoint_nothing_is_traced_and_nothing_starts() -> None:
-    telemetry = start_telemetry(Settings(otlp_endpoint=None))
+    telemetry = start_telemetry(Settings(otlp_endpoint=None, admin_port=None), "worker")
     batch = BatchTrace.start(telemetry.tracer, "t", 0)
     batch.link_producers([traced(0)])
     with batch.step("fold"):
@@ -188,11 +177,11 @@ def test_without_an_endpoint_nothing_is_traced_and_nothing_starts() -> None:
 
 
 def test_a_collector_that_hangs_is_left_behind_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metering.telemetry.setup.EXPORT_TIMEOUT_S", 1)
+    monkeypatch.setattr("metering.telemetry.sdk.EXPORT_TIMEOUT_S", 1)
     before = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as collector:  # accepts, never answers
         endpoint = f"http://127.0.0.1:{collector.getsockname()[1]}"
-        telemetry = start_telemetry(Settings(otlp_endpoint=endpoint))
+        telemetry = start_telemetry(Settings(otlp_endpoint=endpoint), "worker")
         telemetry.instruments.add(catalogue.TICKS)
         BatchTrace.start(telemetry.tracer, "t", 0).end()
         telemetry.close(timeout_s=0.1)
@@ -222,14 +211,20 @@ def test_with_an_endpoint_metrics_and_spans_arrive_with_who_sent_them() -> None:
     with HTTPServer(("127.0.0.1", 0), Collector) as server:
         threading.Thread(target=server.serve_forever).start()
         endpoint = f"http://127.0.0.1:{server.server_port}/"
-        telemetry = start_telemetry(Settings(otlp_endpoint=endpoint, instance="worker-7"))
+        telemetry = start_telemetry(Settings(otlp_endpoint=endpoint, instance="worker-7"), "worker")
         telemetry.instruments.add(catalogue.TICKS)
         BatchTrace.start(telemetry.tracer, "usage.events", 0).end()
         telemetry.close(timeout_s=30)
         server.shutdown()
     assert set(Collector.received) == {"/v1/metrics", "/v1/traces"}
     for body in Collector.received.values():
-        for text in (b"service.name", b"metering", b"service.version", b"service.instance.id", b"worker-7"):
+        for text in (
+            b"service.name",
+            b"metering-worker",
+            b"service.version",
+            b"service.instance.id",
+            b"worker-7",
+        ):
             assert text in body
     assert b"metering.ticks" in Collector.received["/v1/metrics"]
     assert b"process usage.events" in Collector.received["/v1/traces"]

@@ -1,0 +1,39 @@
+"""The labels of instruments, with all the values they may have."""
+
+import re
+from typing import Final
+
+from aggregator.batch import Outcomes
+from metering.telemetry.kinds import Label
+from schemas.codes import Code
+from schemas.problems import ProblemCode
+
+PARTITION: Final = Label("partition", "Kafka partition of the usage topic", re.compile(r"\d{1,6}"))
+CODE: Final = Label(
+    "code", "stable code of the refusal or stop: [the runbook](runbook.md)", tuple(one.value for one in Code)
+)
+OUTCOME: Final = Label("outcome", "what became of the record", Outcomes._fields)
+METER_OUTCOME: Final = Label(
+    "outcome",
+    "what a meter made of an accepted event; `unmetered`: no meter matched it",
+    ("increment", "adjustment", "void", "error", "unmetered"),
+)
+FLUSH_RESULT: Final = Label(
+    "result",
+    "how the transaction ended",
+    ("committed", "catalog_moved", "fenced", "unknown", "failed"),
+)
+ROUTE: Final = Label(
+    "route", "route of the HTTP API; `none`: there is none", re.compile(r"none|/[a-z0-9_/{}-]{0,100}")
+)
+STATUS: Final = Label("status", "HTTP status", re.compile(r"[0-9]{1,3}"))
+PROBLEM: Final = Label("problem", "stable code of the problem", tuple(one.value for one in ProblemCode))
+RESOLUTION: Final = Label(
+    "resolution", "what the database said of a doubtful commit", ("committed", "retried", "fenced")
+)
+
+METER: Final = Label("meter", "the meter's name", re.compile(r"[a-z][a-z0-9_-]{0,63}"))
+DUTY: Final = Label("duty", "what one process does at a time", ("closer", "rater", "observer", "auditor"))
+VERSIONS: Final = Label(
+    "versions", "`first` of periods, or `later` ones that adjustments made", ("first", "later")
+)
