@@ -1,5 +1,8 @@
 """Pushes the feed to a Kafka topic of one partition, each entry once and in order, as CloudEvents.
 
+Kafka is only ever waited for a moment: what takes longer goes on beside the rater, which rates meanwhile and
+speaks to the database often enough to keep its turn.
+
 A batch is one transaction of the producer, so a crash leaves all of it or nothing; and a new producer of the
 same transactional id fences the one before it, so nobody writes beside it. Where the topic ends, its own last
 record tells; only if retention has taken that away, what the database remembers of it.
@@ -7,6 +10,7 @@ record tells; only if retention has taken that away, what the database remembers
 
 import asyncio
 import time
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -29,11 +33,14 @@ log = structlog.get_logger(__name__)
 ENTRIES: Final = 500
 """Pushed in one transaction."""
 
+MOMENT_S: Final = 1.0
+"""Longest that the brokers hold up a step of the rater; less than any session may be silent."""
+
 ATTEMPT_S: Final = 10.0
-"""Longest that a broker that does not answer holds up the rater,"""
+"""So long a single run waits for them, step by step, and a request to them may take."""
 
 PAUSE_S: Final = 10.0
-"""and how long it is then left alone."""
+"""After a failure they are left alone for this long."""
 
 REPLICAS: Final = 3
 TYPES: Final = {"rated_total": "metering.rated_total", "threshold": "metering.threshold_crossed"}
@@ -49,11 +56,12 @@ class FeedPush:
         self._topic = topic
         self._log = TopicPartition(topic, 0)
         self._producer: AIOKafkaProducer | None = None
+        self._attempt: _Attempt | None = None
         self._position = 0
         self._again_s = 0.0
 
     async def push(self, connection: Connection, instruments: Instruments) -> bool:
-        """Push what the topic lacks, a bounded part of it; whether there is more.
+        """Push what the topic lacks, a bounded part of it; whether more of it can be done at once.
 
         Raises:
             StoppedError: the topic has several partitions, so it keeps no order.
@@ -61,39 +69,47 @@ class FeedPush:
         if time.monotonic() < self._again_s:
             return False
         try:
-            async with asyncio.timeout(ATTEMPT_S):
-                return await self._push(connection, instruments)
+            while attempt := self._attempt or await self._begin(connection):
+                if not await attempt.is_done():
+                    return attempt.is_young()
+                self._attempt = None
+                self._position = attempt.task.result()
+                if attempt.entries:
+                    await feed.mark_pushed(connection, self._topic, self._position)
+                    instruments.add(catalogue.FEED_PUSHED, attempt.entries)
+                    log.info("feed_pushed", entries=attempt.entries, position=self._position)
+                    return attempt.entries == ENTRIES
         except (KafkaError, UnreachableError, TimeoutError, OSError) as error:
             log.warning("feed_waiting", error=repr(error))
             self._again_s = time.monotonic() + PAUSE_S
             await self.close()
-            return False
+        return False
 
     async def close(self) -> None:
-        """Let the producer go; one that does not answer is abandoned."""
+        """Let the producer go; one that does not answer is abandoned, and fenced by the next."""
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.task.cancel()
+            await asyncio.wait((attempt.task,), timeout=MOMENT_S)
         producer, self._producer = self._producer, None
         if producer is not None:
             try:
-                async with asyncio.timeout(ATTEMPT_S):
+                async with asyncio.timeout(MOMENT_S):
                     await producer.stop()
             except (KafkaError, TimeoutError, OSError) as error:
                 log.warning("feed_waiting", error=repr(error))
 
-    async def _push(self, connection: Connection, instruments: Instruments) -> bool:
+    async def _begin(self, connection: Connection) -> "_Attempt | None":
+        """Begin to find out where the topic ends, or to send what follows; None if nothing does."""
         if self._producer is None:
-            await self._open(connection)
-        entries = await feed.read(connection, self._position, ENTRIES)
-        if entries and self._producer is not None:
-            async with self._producer.transaction():
-                for sent in [await self._send(self._producer, entry) for entry in entries]:
-                    await sent
-            self._position = entries[-1].position
-            await feed.mark_pushed(connection, self._topic, self._position)
-            instruments.add(catalogue.FEED_PUSHED, len(entries))
-            log.info("feed_pushed", entries=len(entries), position=self._position)
-        return len(entries) == ENTRIES
+            remembered = await feed.pushed(connection, self._topic)
+            self._attempt = _Attempt(self._open(remembered))
+        elif entries := await feed.read(connection, self._position, ENTRIES):
+            self._attempt = _Attempt(self._send(self._producer, entries), len(entries))
+        return self._attempt
 
-    async def _open(self, connection: Connection) -> None:
+    async def _open(self, remembered: int) -> int:
+        """Where the topic ends, with a producer that alone may write to it from now on."""
         await self._make_topic()
         producer = AIOKafkaProducer(
             **kafka_options(self._settings),
@@ -107,8 +123,15 @@ class FeedPush:
             await producer.stop()
             raise
         self._producer = producer
-        remembered = await feed.pushed(connection, self._topic)
-        self._position = max(remembered, await self._last_position())
+        return max(remembered, await self._last_position())
+
+    async def _send(self, producer: AIOKafkaProducer, entries: Sequence[Entry]) -> int:
+        """Send in one transaction; after a failure nobody aborts it but the next producer."""
+        await producer.begin_transaction()
+        for sent in [await self._send_one(producer, entry) for entry in entries]:
+            await sent
+        await producer.commit_transaction()
+        return entries[-1].position
 
     async def _make_topic(self) -> None:
         async with broker_admin(self._settings) as admin:
@@ -163,7 +186,7 @@ class FeedPush:
                     greatest = max(greatest, int(msgspec.json.decode(record.value)[POSITION]))
         return greatest
 
-    async def _send(self, producer: AIOKafkaProducer, entry: Entry) -> asyncio.Future[Any]:
+    async def _send_one(self, producer: AIOKafkaProducer, entry: Entry) -> asyncio.Future[Any]:
         sent: asyncio.Future[Any] = await producer.send(
             self._topic,
             cloud_event(entry, self._settings.postgres_schema),
@@ -172,6 +195,24 @@ class FeedPush:
             headers=[("content-type", b"application/cloudevents+json; charset=UTF-8")],
         )
         return sent
+
+
+class _Attempt:
+    """Something that is asked of the brokers; its result is the feed's position that the topic then has."""
+
+    def __init__(self, asking: Coroutine[Any, Any, int], entries: int = 0) -> None:
+        self.task = asyncio.create_task(asking)
+        self.entries = entries
+        self._began_s = time.monotonic()
+
+    async def is_done(self) -> bool:
+        """Whether it is, after a moment."""
+        done, _ = await asyncio.wait((self.task,), timeout=MOMENT_S)
+        return bool(done)
+
+    def is_young(self) -> bool:
+        """Whether it may still be waited for."""
+        return time.monotonic() < self._began_s + ATTEMPT_S
 
 
 def cloud_event(entry: Entry, schema: str) -> bytes:

@@ -13,6 +13,8 @@ from support.topics import TopicFactory, unique_name
 from aggregator.store import feed
 from aggregator.store.connection import Connection
 from aggregator.store.feed import News
+from metering.dev.conditions import until
+from metering.dev.kafka.server import KafkaServer
 from metering.errors import StoppedError
 from metering.rater.push import FeedPush
 from metering.settings import Settings
@@ -26,6 +28,12 @@ async def tell(connection: Connection, *ids: str, kind: feed.Kind = "rated_total
         await feed.append(
             connection, [News(kind, one, "acme", "acme-pro", f'{{"id":"{one}"}}') for one in ids]
         )
+
+
+async def push_all(push: FeedPush, connection: Connection) -> None:
+    """Push as the rater does, which has other things to do in between."""
+    while await push.push(connection, INSTRUMENTS):
+        pass
 
 
 async def pushed(settings: Settings, topic: str) -> list[dict[str, Any]]:
@@ -58,16 +66,16 @@ async def test_each_entry_lies_in_the_topic_once_and_in_order_also_after_crashes
     try:
         await tell(worker, "a", "b")
         await tell(worker, "c", kind="threshold")
-        assert not await first.push(worker, INSTRUMENTS)
+        await push_all(first, worker)
         assert await feed.pushed(worker, topic) == 3
         # As after a crash between the commit to Kafka and to Postgres: the database remembers nothing.
         await migrated.execute("DELETE FROM feed_push")
         await tell(worker, "d")
-        assert not await second.push(worker, INSTRUMENTS)
+        await push_all(second, worker)
         # The first one comes back as if it were still alone: it is fenced and adds nothing.
         await tell(worker, "e")
-        assert not await first.push(worker, INSTRUMENTS)
-        assert not await second.push(worker, INSTRUMENTS)
+        await push_all(first, worker)
+        await push_all(second, worker)
         events = await pushed(settings, topic)
     finally:
         await first.close()
@@ -84,3 +92,30 @@ async def test_a_topic_of_several_partitions_is_refused(
     push = FeedPush(Settings(kafka_bootstrap_servers=kafka_bootstrap), await topic(partitions=2))
     with pytest.raises(StoppedError, match="only one keeps an order"):
         await push.push(migrated, INSTRUMENTS)
+
+
+async def test_a_broker_that_does_not_answer_holds_up_nobody(
+    own_kafka: KafkaServer, migrated: Connection
+) -> None:
+    """Frozen between two transactions; the rater goes on, and all is there once when it answers again."""
+    settings, topic = Settings(kafka_bootstrap_servers=own_kafka.address), unique_name()
+    push = FeedPush(settings, topic)
+    try:
+        await tell(migrated, "a")
+        assert await until(lambda: _is_pushed(push, migrated, topic, 1), deadline_s=60)
+        own_kafka.freeze()
+        await tell(migrated, "b", "c")
+        await push_all(push, migrated)
+        assert not await push.push(migrated, INSTRUMENTS)
+        own_kafka.thaw()
+        assert await until(lambda: _is_pushed(push, migrated, topic, 3), deadline_s=60)
+        events = await pushed(settings, topic)
+    finally:
+        await push.close()
+    assert [(event["feedposition"], event["id"]) for event in events] == list(enumerate("abc", start=1))
+
+
+async def _is_pushed(push: FeedPush, connection: Connection, topic: str, position: int) -> bool:
+    """Whether the topic has come so far, after another step."""
+    await push.push(connection, INSTRUMENTS)
+    return await feed.pushed(connection, topic) == position
