@@ -12,9 +12,8 @@ from typing import NamedTuple, TypeAlias
 from aggregator.rating import rollup
 from aggregator.rating.meters import MeterVersion, carrying
 from aggregator.rating.pricing import Usage
-from aggregator.rating.questions import WINDOWED, Answers
+from aggregator.rating.questions import WINDOWED, Answers, HalfOpen
 from aggregator.rating.rollup import Tally
-from aggregator.rating.segments import Segment
 from aggregator.rating.usage import Groups, Members, Point, Sum, Window
 from schemas.price import MeteredCharge
 
@@ -32,7 +31,7 @@ class Quantity(NamedTuple):
 
 def charge_lines(
     charge: MeteredCharge,
-    segment: Segment,
+    segment: HalfOpen,
     versions: Sequence[MeterVersion],
     requests: Iterable[int],
     answers: Answers,
@@ -74,7 +73,7 @@ def group_order(group: LineGroup) -> tuple[bool, tuple[tuple[bool, str], ...]]:
 class _Lines:
     """How the series of a charge's meter belong to its lines."""
 
-    def __init__(self, charge: MeteredCharge, segment: Segment, versions: Sequence[MeterVersion]) -> None:
+    def __init__(self, charge: MeteredCharge, segment: HalfOpen, versions: Sequence[MeterVersion]) -> None:
         self._charge = charge
         self._segment = segment
         self._versions = {version.meter_version_id: version for version in versions}

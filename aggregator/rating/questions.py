@@ -2,15 +2,27 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from aggregator.rating.cuts import UsedMeter
 from aggregator.rating.meters import Meters, MeterVersion, carrying
-from aggregator.rating.segments import RatedPeriod, Segment
+from aggregator.rating.segments import RatedPeriod
 from aggregator.rating.usage import Asked, Members, Point, Sum, Window
 from schemas.price import MeteredCharge
 
 WINDOWED: Final = frozenset({"p95", "avg", "sum_of_max"})
+
+
+class HalfOpen(Protocol):
+    """A stretch of time whose usage is read: a segment, or one that nobody has on a plan."""
+
+    @property
+    def start_us(self) -> int:
+        """When it begins."""
+
+    @property
+    def end_us(self) -> int:
+        """When it ends."""
 
 
 @dataclass(slots=True)
@@ -27,7 +39,7 @@ class Questions:
         self,
         charge: MeteredCharge,
         versions: Iterable[MeterVersion],
-        segment: Segment,
+        segment: HalfOpen,
         subject: str,
         cut_us: int | None,
     ) -> int:
@@ -80,7 +92,7 @@ def ask(period: RatedPeriod, meters: Meters, cut_us: int | None, questions: Ques
     return requests
 
 
-def versions_read(charge: MeteredCharge, meters: Meters, segment: Segment) -> Iterator[MeterVersion]:
+def versions_read(charge: MeteredCharge, meters: Meters, segment: HalfOpen) -> Iterator[MeterVersion]:
     """The versions of a charge's meter whose usage counts in a segment.
 
     Those in force in it; and of a gauge those before, whose last point is carried in.

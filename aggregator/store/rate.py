@@ -29,15 +29,20 @@ async def rate(
     """
     questions = Questions()
     requests = [ask(period, meters, cut_us, questions) for period, cut_us in periods]
-    answers = Answers(
+    answers = await answered(connection, questions)
+    return [
+        total(period, meters, asked, answers) for (period, _), asked in zip(periods, requests, strict=True)
+    ]
+
+
+async def answered(connection: Connection, questions: Questions) -> Answers:
+    """The answers to all questions, in four statements."""
+    return Answers(
         _by_request(await usage.sums(connection, questions.sums)),
         _by_request(await usage.windows(connection, questions.windows)),
         _by_request(await usage.members(connection, questions.members)),
         _by_request(await usage.points(connection, questions.points)),
     )
-    return [
-        total(period, meters, asked, answers) for (period, _), asked in zip(periods, requests, strict=True)
-    ]
 
 
 def _by_request(answers: Iterable[AnAnswer]) -> dict[int, list[AnAnswer]]:

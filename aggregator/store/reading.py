@@ -76,7 +76,7 @@ async def usage(connection: Connection, query: UsageQuery, after: Place | None, 
     found: list[tuple[Place, Total]] = []
     subjects = await _subjects(connection, query, "" if after is None else after.subject)
     for subject in subjects:
-        for stretch in _stretches(query, subject):
+        for stretch in stretches_seen(query.visible, query.span, query.window_us, subject):
             found += [one for one in await _rows(connection, query, subject, stretch) if _behind(one, after)]
         if len(found) > limit:
             page = sorted(found)[:limit]
@@ -107,15 +107,15 @@ async def _subjects(connection: Connection, query: UsageQuery, first: str) -> li
     return [row["subject"] for row in rows]
 
 
-def _stretches(query: UsageQuery, subject: str) -> Iterator[Stretch]:
-    """The parts of the query's span in which this subject may be seen.
+def stretches_seen(visible: Visible | None, span: Stretch, window_us: int, subject: str) -> Iterator[Stretch]:
+    """The parts of a span in which a subject may be seen.
 
     A window that reaches beyond a stretch holds what somebody else may see: it is left out.
     """
-    for stretch in [EVER] if query.visible is None else query.visible[subject]:
-        whole_us = None if stretch.to_us is None else stretch.to_us // query.window_us * query.window_us
-        starts = [us for us in (query.span.from_us, stretch.from_us) if us is not None]
-        ends = [us for us in (query.span.to_us, whole_us) if us is not None]
+    for stretch in [EVER] if visible is None else visible[subject]:
+        whole_us = None if stretch.to_us is None else stretch.to_us // window_us * window_us
+        starts = [us for us in (span.from_us, stretch.from_us) if us is not None]
+        ends = [us for us in (span.to_us, whole_us) if us is not None]
         yield Stretch(max(starts, default=None), min(ends, default=None))
 
 
