@@ -15,10 +15,10 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from commands import Environment, run_program
 
+from metering.process.tuning import GC_THRESHOLDS
 from metering.settings import Settings, load_settings
 from metering.worker.clients import group_consumer
 from metering.worker.intake import POLL_MS
-from metering.worker.tuning import GC_THRESHOLDS
 
 
 class Bare(NamedTuple):

@@ -24,9 +24,9 @@ from aggregator.batch import Batch
 from aggregator.catalog import Catalog, compile_catalog
 from aggregator.reading import read
 from aggregator.state import Claimed, PartitionState, TopicRules, opened, settled
+from metering.process.tuning import GC_THRESHOLDS
 from metering.worker import folding
 from metering.worker.backlog import Stretch, joined
-from metering.worker.tuning import GC_THRESHOLDS
 from schemas.catalog import load_catalog
 from schemas.partitioner import murmur2_partition
 

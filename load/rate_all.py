@@ -5,21 +5,20 @@ python -m cProfile -o rated.profile load/rate_all.py    # where its own time goe
 
 import asyncio
 import json
-import resource
 import time
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+import psutil
 import uvloop
 from asyncpg.connection import LoggedQuery
 from opentelemetry.metrics import NoOpMeterProvider
 
 from aggregator.store.connection import StoreOptions, connect
 from metering.process.exclusive import Turn
+from metering.process.tuning import tune
 from metering.rater import Rater
 from metering.settings import Settings, load_settings
 from metering.telemetry import Instruments
-
-KIB: Final = 1024
 
 
 class Rated(NamedTuple):
@@ -31,7 +30,7 @@ class Rated(NamedTuple):
     sql_seconds: float  # in which it waited for the database, or read its answer
     statements: int  # the beginnings and ends of transactions too
     rss_bytes_before: int
-    rss_bytes_peak: int
+    rss_bytes_peak: int  # at the end of a step
 
 
 class _Statements:
@@ -54,19 +53,19 @@ async def rate_all(settings: Settings) -> Rated:
     connection.add_query_logger(statements)
     turn = Turn(connection, Instruments(NoOpMeterProvider().get_meter("load")), asyncio.Event())
     rater = Rater(settings)
-    before = _peak_rss_bytes()
-    began_s, began_cpu_s, steps = time.perf_counter(), time.process_time(), 1
-    while await rater.step(turn):
+    process = psutil.Process()
+    before = peak = process.memory_info().rss
+    began_s, began_cpu_s, steps, has_more = time.perf_counter(), time.process_time(), 0, True
+    while has_more:
+        has_more = await rater.step(turn)
         steps += 1
+        peak = max(peak, process.memory_info().rss)
     seconds, cpu_seconds = time.perf_counter() - began_s, time.process_time() - began_cpu_s
     connection.remove_query_logger(statements)
     await connection.close()
-    return Rated(steps, seconds, cpu_seconds, statements.seconds, statements.count, before, _peak_rss_bytes())
-
-
-def _peak_rss_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
+    return Rated(steps, seconds, cpu_seconds, statements.seconds, statements.count, before, peak)
 
 
 if __name__ == "__main__":
+    tune()  # as `metering rate` does
     print(json.dumps(uvloop.run(rate_all(load_settings()))._asdict()))

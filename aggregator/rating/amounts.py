@@ -39,12 +39,14 @@ def exact_text(number: Fraction) -> str:
 
     A decimal if there is one with at most `MAX_PLACES` digits after the point: 1/8 is `0.125`, 1/3 is `1/3`.
     """
-    places = _places(number.denominator)
+    numerator, denominator = number.numerator, number.denominator
+    if denominator == 1:
+        return str(numerator)
+    places = _places(denominator)
     if places is None:
-        return f"{number.numerator}/{number.denominator}"
-    digits = str(abs(number.numerator) * 10**places // number.denominator).zfill(places + 1)
-    sign = "-" if number < 0 else ""
-    return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else sign + digits
+        return f"{numerator}/{denominator}"
+    digits = str(abs(numerator) * 10**places // denominator).zfill(places + 1)
+    return f"{'-' if numerator < 0 else ''}{digits[:-places]}.{digits[-places:]}"
 
 
 def from_text(text: str) -> Fraction:

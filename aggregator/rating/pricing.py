@@ -169,6 +169,8 @@ def _paid(amount: Fraction, rounding: Rounding | None) -> Fraction:
 
 
 def _sum(parts: Sequence[Amounts | PricedLine | PricedCharge | Bound]) -> Amounts:
+    if len(parts) == 1:  # most often, and fractions are slow to add
+        return Amounts(parts[0].unrounded_amount, parts[0].amount)
     return Amounts(
         sum((part.unrounded_amount for part in parts), ZERO), sum((part.amount for part in parts), ZERO)
     )

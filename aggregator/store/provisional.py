@@ -19,8 +19,8 @@ async def provisional(
     """What a period of a subscription comes to so far; nothing is written.
 
     Args:
-        connection: any role may read this.
-        catalog: of `terms.rating_catalog`, which is quick where it is kept and given again.
+        connection: of any role, in a transaction that sees one state.
+        catalog: what `terms.rating_catalog` gives in this transaction.
         subscription: its name.
         instant_us: some time in the period; by default the period that is open, or the last one.
 
@@ -29,22 +29,22 @@ async def provisional(
         NoSuchPeriod: it has no period then.
         PeriodIsRated: the period has a final version, which is to be read instead.
     """
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        catalog = await terms.rating_catalog(connection, catalog)
-        found = (await terms.terms(connection, catalog, [subscription])).get(subscription)
-        if found is None:
-            raise NoSuchSubscription(subscription)
-        frontiers_us = [one.frontier_us for one in await status.partitions(connection)]
-        reached_us = [one for one in frontiers_us if one is not None]
-        if instant_us is None:
-            due = _current(found, catalog, max(reached_us, default=found.start_us))
-        else:
-            due = due_at(found, catalog.meters, instant_us)
-        if due is None:
-            raise NoSuchPeriod(subscription)
-        if await connection.fetchval(STATEMENTS["has_version"], subscription, due.period.start_us):
-            raise PeriodIsRated(subscription)
-        (one,) = await rate(connection, catalog.meters, [(due.period, None)])
+    if not connection.is_in_transaction():
+        raise RuntimeError("read what a period comes to from one state of the database")
+    found = (await terms.terms(connection, catalog, [subscription])).get(subscription)
+    if found is None:
+        raise NoSuchSubscription(subscription)
+    frontiers_us = [one.frontier_us for one in await status.partitions(connection)]
+    reached_us = [one for one in frontiers_us if one is not None]
+    if instant_us is None:
+        due = _current(found, catalog, max(reached_us, default=found.start_us))
+    else:
+        due = due_at(found, catalog.meters, instant_us)
+    if due is None:
+        raise NoSuchPeriod(subscription)
+    if await connection.fetchval(STATEMENTS["has_version"], subscription, due.period.start_us):
+        raise PeriodIsRated(subscription)
+    (one,) = await rate(connection, catalog.meters, [(due.period, None)])
     return one.as_provisional(
         min(reached_us) if reached_us and len(reached_us) == len(frontiers_us) else None
     )

@@ -1,10 +1,13 @@
 """`metering api` as a process: answer, and on SIGTERM finish what was begun."""
 
+import gc
+
 import structlog
 
 from metering.api.server import ApiServer
 from metering.process.health import probes
 from metering.process.shutdown import Shutdown
+from metering.process.tuning import tune
 from metering.settings import Settings
 from metering.telemetry import start_telemetry
 
@@ -20,6 +23,7 @@ async def run(settings: Settings) -> int:
     Raises:
         UsageError: an address cannot be listened at (`settings_invalid`).
     """
+    tune()
     shutdown = Shutdown()
     shutdown.listen()
     telemetry = start_telemetry(settings, "api")
@@ -27,6 +31,7 @@ async def run(settings: Settings) -> int:
         server = ApiServer(settings, telemetry)
         async with probes(settings, server.reasons, telemetry):
             await server.start()
+            gc.freeze()  # what is there now stays: no request waits while all of it is looked at again
             host, port = server.address
             log.info("api_listening", host=host, port=port)
             await shutdown.requested.wait()

@@ -101,9 +101,10 @@ async def _document(settings: Settings, query: _Query) -> str:
 async def _provisional(settings: Settings, subscription: str, period_us: int | None) -> ProvisionalTotal:
     async with database(settings) as connection:
         await migrate.require_migrated(connection)
-        catalog = await terms.rating_catalog(connection)
         try:
-            return await read_provisional(connection, catalog, subscription, period_us)
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                catalog = await terms.rating_catalog(connection)
+                return await read_provisional(connection, catalog, subscription, period_us)
         except (NoSuchSubscription, NoSuchPeriod, PeriodIsRated) as error:
             raise UsageError(error.code, sentence_of(error)) from None
 

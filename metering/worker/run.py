@@ -20,6 +20,7 @@ from metering.errors import MeteringError, UnreachableError
 from metering.process.health import Readiness, probes
 from metering.process.patience import Patience, brokers_pass, database_passes
 from metering.process.shutdown import Shutdown, StoppedEarlyError
+from metering.process.tuning import tune
 from metering.settings import Settings
 from metering.telemetry import Telemetry, catalogue, start_telemetry
 from metering.worker.catalog import CurrentCatalog
@@ -36,7 +37,6 @@ from metering.worker.session import Session
 from metering.worker.stop_notes import StopNotes
 from metering.worker.stops import first_cause, stopped_error, topic_error
 from metering.worker.tenure import Tenure
-from metering.worker.tuning import tune
 from schemas.codes import Code
 
 log = structlog.get_logger(__name__)
