@@ -1,6 +1,6 @@
 # `make demo` shows the whole thing, `make test` proves it. Everything runs from a virtual environment made here.
 .DELETE_ON_ERROR:
-.PHONY: demo down test test-unit check bench bench-rating soak lock clean
+.PHONY: demo down test test-unit check bench bench-rating bench-reading soak lock clean
 
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
@@ -36,6 +36,9 @@ bench: $(INSTALLED)
 
 bench-rating: $(INSTALLED)
 	$(PYTHON) load/rating.py
+
+bench-reading: $(INSTALLED)
+	$(PYTHON) load/reading.py
 
 # Faults at random until SECONDS have gone by; the same SEED repeats the same faults.
 soak: $(INSTALLED)

@@ -65,8 +65,8 @@ def run_program(environment: Environment, *command: str | Path) -> str:
     return ended.stdout
 
 
-class Worker:
-    """A `metering worker` whose log is kept and whose memory and time are sampled."""
+class Running:
+    """A `metering` process whose log is kept and whose memory and time are sampled."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self._process = process
@@ -85,14 +85,19 @@ class Worker:
         """The first log line with this `event`, once it is there.
 
         Raises:
-            RuntimeError: the worker ends before, or does not log it in time.
+            RuntimeError: the process ends before, or does not log it in time.
         """
         end_s = time.monotonic() + deadline_s
         while not (found := self.events(name)):
             if self._process.poll() is not None or time.monotonic() > end_s:
-                raise RuntimeError(f"the worker has not logged {name}{self._account()}")
+                raise RuntimeError(f"{self._log.stem} has not logged {name}{self._account()}")
             time.sleep(SAMPLE_INTERVAL_S)
         return found[0]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over, well or not."""
+        return self._process.poll() is not None
 
     def succeeded(self) -> None:
         """Wait for exit code 0.
@@ -101,7 +106,7 @@ class Worker:
             RuntimeError: it was another.
         """
         if self._process.wait():
-            raise RuntimeError(f"the worker ended with {self._process.returncode}{self._account()}")
+            raise RuntimeError(f"{self._log.stem} ended with {self._process.returncode}{self._account()}")
 
     def stop(self) -> None:
         """Let it drain."""
@@ -138,19 +143,19 @@ class Worker:
 
 
 @contextmanager
-def worker(environment: Environment, home: Path, *arguments: str) -> Iterator[Worker]:
-    """Start `metering worker <arguments>`; it ends with the block at the latest."""
-    log = home / "worker.jsonl"
+def running(environment: Environment, home: Path, *arguments: str) -> Iterator[Running]:
+    """Start `metering <arguments>`; it ends with the block at the latest."""
+    log = home / f"{arguments[0]}.jsonl"
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [METERING, "worker", *arguments],
+            [METERING, *arguments],
             env=dict(environment),
             cwd=DIRECTORY,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
         )
-    started = Worker(process, log)
+    started = Running(process, log)
     try:
         yield started
     finally:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 from collector import Collector, collecting
-from commands import Environment, Worker, run, worker
+from commands import Environment, Running, run, running
 from servers import CpuSeconds, cpu_seconds
 from sites import Site
 from workload import REQUESTS_METER, TOKENS_METER, Totals
@@ -79,7 +79,7 @@ async def count(site: Site, database: str, expected: Totals) -> Counted:
         wal, cpu = await wal_so_far(connection), cpu_seconds(site.servers)
         with collecting() as collector:
             told = {**environment, "METERING_OTLP_ENDPOINT": collector.url}
-            with worker(told, site.home, "--until-caught-up") as counting:
+            with running(told, site.home, "worker", "--until-caught-up") as counting:
                 counting.succeeded()
         counted = _counted(
             counting,
@@ -124,7 +124,7 @@ def _totals(environment: Environment, *arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in run(environment, "totals", *arguments, "--json").splitlines()]
 
 
-def _counted(counting: Worker, collector: Collector, cpu: CpuSeconds, wal: Wal) -> Counted:
+def _counted(counting: Running, collector: Collector, cpu: CpuSeconds, wal: Wal) -> Counted:
     flushed = counting.events("flushed")
     (claimed,) = counting.events("partitions_claimed")
     began_s, ended_s = claimed["at_s"], flushed[-1]["at_s"]
@@ -143,7 +143,7 @@ def _counted(counting: Worker, collector: Collector, cpu: CpuSeconds, wal: Wal) 
     )
 
 
-def _rss_by_million(counting: Worker, flushed: list[dict[str, Any]]) -> list[float]:
+def _rss_by_million(counting: Running, flushed: list[dict[str, Any]]) -> list[float]:
     by_million: dict[int, list[int]] = {}
     counted, flush = 0, 0
     for sample in counting.samples:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import asyncpg
 import numpy as np
-from commands import Environment, worker
+from commands import Environment, running
 
 from aggregator.memory import packed
 
@@ -61,7 +61,7 @@ async def remember(environment: Environment, partitions: int, home: Path) -> Rem
 
 def idle_worker(environment: Environment, home: Path) -> Idle:
     """Start a worker, look at it when it has claimed its partitions, and let it go."""
-    with worker(environment, home) as idle:
+    with running(environment, home, "worker") as idle:
         started = idle.wait_for("worker_started")
         claimed = idle.wait_for("partitions_claimed")
         samples = len(idle.samples) + SAMPLES

@@ -16,8 +16,10 @@ from support.topics import unique_name
 sys.path.append(str(Path(__file__).parents[3] / "load"))
 
 import rating
+import reading
 from billing_workload import Billing, name
 from counting import WrongTotalsError
+from readers import Latencies
 from servers import Servers
 from sites import Site
 
@@ -30,7 +32,8 @@ async def site(stack: Stack) -> AsyncIterator[Site]:
     servers = Servers(SimpleNamespace(address=stack.kafka_bootstrap), postgres)
     with directory() as home:
         yield Site(servers, home, unique_name(), partitions=2, clock="record")
-    await connection.execute("DROP DATABASE IF EXISTS rating WITH (FORCE)")
+    for made in ("rating", "quiet", "read"):
+        await connection.execute(f"DROP DATABASE IF EXISTS {made} WITH (FORCE)")
     await connection.close()
 
 
@@ -52,6 +55,22 @@ async def test_every_amount_is_right_and_the_last_line_has_its_figures(site: Sit
     }
     assert found["subscriptions"] == 30
     assert all(value >= 0 for value in found.values())
+
+
+@pytest.mark.timeout(600)
+async def test_what_is_read_is_right_and_the_last_line_has_its_figures(site: Site) -> None:
+    billing = Billing(subscriptions=20, events_each=5, seed=7)
+    found = reading.figures(await reading.measure(Console(), site, billing, readers=2, round_s=0.05))
+    percentiles = {f"{kind}_{figure}_ms" for kind in reading.KINDS for figure in ("p50", "p99")}
+    ratios = {"ratio_to_select", "store_ratio_to_select"}
+    assert found.keys() == percentiles | ratios | {"events_per_s", "quiet_events_per_s"}
+    assert all(value > 0 for value in found.values())
+    assert found["provisional_p50_ms"] <= found["provisional_p99_ms"]
+
+
+@pytest.mark.parametrize(("percent", "ms"), [(1, 1), (50, 2), (51, 3), (75, 3), (76, 4), (99, 4), (100, 4)])
+def test_a_percentile_is_the_nearest_rank(percent: int, ms: float) -> None:
+    assert Latencies([1, 2, 3, 4]).percentile(percent) == ms
 
 
 @pytest.mark.parametrize("wrong", [{name(1): Decimal("0.01")}, {name(1): None}, {name(3): Decimal("1.00")}])
