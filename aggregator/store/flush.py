@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import asyncpg
 
@@ -13,6 +14,13 @@ from aggregator.store.errors import CatalogMoved, StoreError, StoreRejected, Unk
 from aggregator.store.ledger import Stamp
 from aggregator.store.sent import Sent
 from aggregator.store.statements import STATEMENTS
+
+
+class Flushed(NamedTuple):
+    """What a flush has cost."""
+
+    statements: int  # BEGIN and COMMIT included
+    stage_s: Mapping[str, float]  # `check`, `ledger`, `ids`, `windows`, `quarantine`, `commit`
 
 
 class Resolution(StrEnum):
@@ -30,7 +38,7 @@ async def flush(
     kinds: Mapping[int, str],
     cache: StoreCache,
     stamp: Stamp,
-) -> int:
+) -> Flushed:
     """Write batches of different partitions. After any error but `UnknownOutcome` nothing of them is written.
 
     Args:
@@ -40,9 +48,6 @@ async def flush(
         kinds: aggregation by meter version.
         cache: of this process and schema.
         stamp: who writes.
-
-    Returns:
-        How many statements it took, BEGIN and COMMIT included.
 
     Raises:
         Fenced: a partition has another epoch or offset.
@@ -64,8 +69,9 @@ async def flush(
         await _roll_back(connection, error)
         raise
     await _commit(sent, connection)
+    sent.reached("commit")
     cache.remember(fresh)
-    return sent.statements
+    return Flushed(sent.statements, sent.stage_s)
 
 
 async def resolve(connection: Connection, batches: Sequence[Batch], epochs: Mapping[int, int]) -> Resolution:
@@ -101,11 +107,16 @@ async def _write(
     await sent.execute("begin")
     await ledger.advance(sent, batches, epochs)
     await _check_catalog(sent, batches)
+    sent.reached("check")
     await ledger.write_ledgers(sent, batches, epochs, stamp)
     await ledger.write_repairs(sent, batches)
+    sent.reached("ledger")
     await ledger.write_ids(sent, batches)
+    sent.reached("ids")
     fresh = await windows.write(sent, batches, kinds, cache)
+    sent.reached("windows")
     await quarantine.write(sent, batches)
+    sent.reached("quarantine")
     return fresh
 
 

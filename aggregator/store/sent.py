@@ -1,5 +1,6 @@
-"""Sends named statements and counts them: what a flush costs in round trips is a metric."""
+"""Sends named statements, counts them and times their stages: what a flush costs is a metric."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,15 @@ class Sent:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._reached_at_s = time.monotonic()
         self.statements = 0
+        self.stage_s: dict[str, float] = {}
+
+    def reached(self, stage: str) -> None:
+        """A stage is over; it took what has gone by since the one before."""
+        at_s = time.monotonic()
+        self.stage_s[stage] = at_s - self._reached_at_s
+        self._reached_at_s = at_s
 
     async def execute(self, name: str, *arguments: Any) -> str:  # noqa: ANN401 - whatever the statement takes
         """Run a statement; its command tag."""

@@ -1,6 +1,7 @@
 """The API's connections: a pool, and a snapshot for each request that reads."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, cast
@@ -8,6 +9,7 @@ from typing import Final, cast
 from aggregator.store import migrate
 from aggregator.store.connection import Connection, Pool, StoreOptions, make_pool
 from metering.settings import Settings
+from metering.telemetry import Instruments, catalogue
 
 ACQUIRE_S: Final = 5.0
 """Longest wait for a connection: who hears `try again` is better off than who hears nothing."""
@@ -18,7 +20,7 @@ CLOSE_S: Final = 1.0
 class Database:
     """Made before the first request, with or without a server that answers."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, instruments: Instruments) -> None:
         options = StoreOptions(
             schema=settings.postgres_schema,
             role=settings.postgres_role,
@@ -31,6 +33,7 @@ class Database:
         self._size = settings.api_connections
         self._pool: Pool | None = None
         self._is_migrated = False
+        self._instruments = instruments
 
     async def open(self) -> None:
         """Make the pool; it connects when it is first asked."""
@@ -64,9 +67,27 @@ class Database:
         """A connection, for who makes transactions of its own; raises as `reading` does."""
         if self._pool is None:
             raise OSError("the pool is not open")
-        async with self._pool.acquire(timeout=ACQUIRE_S) as lent:
-            connection = cast("Connection", lent)  # it has everything that a connection has
+        async with self._lent(self._pool) as connection:
             if not self._is_migrated:
                 await migrate.require_migrated(connection)
                 self._is_migrated = True
             yield connection
+
+    @asynccontextmanager
+    async def _lent(self, pool: Pool) -> AsyncIterator[Connection]:
+        began_s = time.monotonic()
+        try:
+            lent = await pool.acquire(timeout=ACQUIRE_S)
+        finally:
+            self._instruments.record(catalogue.API_CONNECTION_WAIT, time.monotonic() - began_s)
+        try:
+            self._measure(pool)
+            yield cast("Connection", lent)  # it has everything that a connection has
+        finally:
+            await pool.release(lent)
+            self._measure(pool)
+
+    def _measure(self, pool: Pool) -> None:
+        idle = pool.get_idle_size()
+        self._instruments.set(catalogue.API_CONNECTIONS, idle, state="idle")
+        self._instruments.set(catalogue.API_CONNECTIONS, pool.get_size() - idle, state="used")

@@ -26,6 +26,7 @@ class Observing:
         self._app = app
         self._telemetry = telemetry
         self._answer = answer
+        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -34,6 +35,7 @@ class Observing:
             return
         began_s = time.monotonic()
         status = 0
+        self._add_in_flight(1)
 
         async def note_status(message: Message) -> None:
             nonlocal status
@@ -62,11 +64,16 @@ class Observing:
                 span.set_attribute("http.response.status_code", status)
                 if status >= _FAILED:
                     span.set_status(StatusCode.ERROR)
+                self._add_in_flight(-1)
                 self._telemetry.instruments.record(
                     catalogue.API_DURATION, time.monotonic() - began_s, route=route, status=status
                 )
                 if problem := scope.get("metering.problem"):
                     self._telemetry.instruments.add(catalogue.API_PROBLEMS, problem=problem)
+
+    def _add_in_flight(self, change: int) -> None:
+        self._in_flight += change
+        self._telemetry.instruments.set(catalogue.API_IN_FLIGHT, self._in_flight)
 
 
 def _route(scope: Scope) -> str:

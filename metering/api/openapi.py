@@ -23,7 +23,9 @@ def document() -> dict[str, Any]:
     """The OpenAPI document of the app; no server is asked."""
     settings = Settings.model_construct()
     telemetry = no_telemetry()
-    return make_app(Services(settings, telemetry, Database(settings), RateLimit(1, 1))).openapi()
+    return make_app(
+        Services(settings, telemetry, Database(settings, telemetry.instruments), RateLimit(1, 1))
+    ).openapi()
 
 
 def main(arguments: Sequence[str]) -> int:

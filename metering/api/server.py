@@ -31,7 +31,7 @@ class ApiServer:
         self._services = Services(
             settings=settings,
             telemetry=telemetry,
-            database=Database(settings),
+            database=Database(settings, telemetry.instruments),
             limit=RateLimit(settings.api_requests_per_s, settings.api_burst),
         )
         self._server = _Server(

@@ -17,6 +17,7 @@ What is logged, under names that do not change, with its fields:
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -104,8 +105,8 @@ async def run_exclusively(settings: Settings, duty: Duty, *, once: bool = False)
 
 async def serve(settings: Settings, duty: Duty, shutdown: Shutdown, *, once: bool = False) -> int:
     """Do a duty until told to stop; see `run_exclusively`."""
-    readiness = Readiness(duty.name)
     telemetry = start_telemetry(settings, duty.name)
+    readiness = Readiness(duty.name, telemetry.instruments)
     exclusive = _Exclusive(settings, duty, shutdown, readiness, telemetry, once=once)
     code: str | None = None
     try:
@@ -146,7 +147,7 @@ class _Exclusive:
         self._stopping = shutdown.requested
         self._readiness = readiness
         self._instruments = telemetry.instruments
-        self._patience = Patience("database", database_passes, readiness)
+        self._patience = Patience("database", database_passes, readiness, telemetry.instruments)
         self._step_lock = asyncio.Lock()
         self._deadline: asyncio.Timeout | None = None
 
@@ -236,6 +237,7 @@ class _Exclusive:
             if self._once and await self._duty.is_done(connection):
                 return False
             await asyncio.sleep(TAKE_OVER_S)
+        self._instruments.add(catalogue.TURNS, duty=self._duty.name)
         log.info("turn_taken", duty=self._duty.name)
         return True
 
@@ -245,6 +247,7 @@ class _Exclusive:
                 async with self._step_lock:
                     has_more = await self._duty.step(turn)
                 self.steps += 1
+                self._instruments.set(catalogue.LAST_STEP, time.time(), duty=self._duty.name)
                 self._is_well(is_at_work=True)
                 if self._once and not has_more:
                     return

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from metering.errors import UsageError
 from metering.settings import Settings
-from metering.telemetry import Telemetry
+from metering.telemetry import Instruments, Telemetry, catalogue
 
 log = structlog.get_logger(__name__)
 
@@ -25,8 +25,10 @@ Reasons = Callable[[], Awaitable[Mapping[str, str]]]
 class Readiness:
     """The reasons why this process is not at its work, by what has the reason."""
 
-    def __init__(self, process: str) -> None:
+    def __init__(self, process: str, instruments: Instruments) -> None:
         self.reasons: dict[str, str] = {process: "starting"}
+        self._instruments = instruments
+        instruments.set(catalogue.READY, 0)
 
     @property
     def ready(self) -> bool:
@@ -40,10 +42,12 @@ class Readiness:
     def because(self, what: str, reason: str) -> None:
         """Not ready, because of this."""
         self.reasons[what] = reason
+        self._instruments.set(catalogue.READY, 0)
 
     def clear(self, what: str) -> None:
         """This is no reason any more."""
         self.reasons.pop(what, None)
+        self._instruments.set(catalogue.READY, int(self.ready))
 
     @contextmanager
     def waiting_for(self, what: str, reason: str) -> Iterator[None]:

@@ -15,6 +15,7 @@ from aiokafka.errors import (
 )
 
 from metering.process.health import Readiness
+from metering.telemetry import Instruments, catalogue
 
 log = structlog.get_logger(__name__)
 
@@ -58,10 +59,17 @@ def brokers_pass(error: Exception, waited_s: float) -> bool:
 class Patience:
     """How this process waits for one kind of server."""
 
-    def __init__(self, server: str, passes: Callable[[Exception, float], bool], readiness: Readiness) -> None:
+    def __init__(
+        self,
+        server: str,
+        passes: Callable[[Exception, float], bool],
+        readiness: Readiness,
+        instruments: Instruments,
+    ) -> None:
         self._server = server
         self._passes = passes
         self._readiness = readiness
+        self._instruments = instruments
 
     async def until_done(self, what: str, work: Callable[[], Awaitable[Result]]) -> Result:
         """Do the work, again and again for as long as its errors may pass.
@@ -78,6 +86,7 @@ class Patience:
             log.warning(
                 "server_away", server=self._server, work=what, waited_s=round(waited_s, 3), error=repr(error)
             )
+            self._instruments.add(catalogue.AWAY, server=self._server)
             self._readiness.because(self._server, f"{what}: {error!r}")
             return True
 

@@ -266,6 +266,7 @@ class Publisher:
     def _count(self) -> None:
         self._instruments.add(catalogue.PUBLISHED, self.acknowledged - self._counted)
         self._counted = self.acknowledged
+        self._instruments.set(catalogue.PUBLISH_PENDING, len(self._pending))
 
     def _settle(self) -> None:
         self._count()

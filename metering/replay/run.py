@@ -28,7 +28,7 @@ from metering.replay.checking import check_log
 from metering.replay.legs import Leg, legs
 from metering.replay.recounting import recount
 from metering.settings import Settings
-from metering.telemetry import no_telemetry
+from metering.telemetry import Telemetry, no_telemetry
 from metering.worker.catalog import CurrentCatalog
 from metering.worker.database import Database
 from metering.worker.flushing import Flusher
@@ -103,16 +103,17 @@ async def replay(settings: Settings, into: str, catalog: Recatalogued | None, wh
     ways = _ways(source)
     shadow = settings.model_copy(update={**_QUIET, "postgres_schema": into})
     async with AsyncExitStack() as opened:
-        readiness = Readiness("replay")
+        telemetry = no_telemetry()
+        readiness = Readiness("replay", telemetry.instruments)
         with impatient(readiness):
             async with asyncio.timeout(START_S):
-                brokers = Patience("brokers", brokers_pass, readiness)
+                brokers = Patience("brokers", brokers_pass, readiness, telemetry.instruments)
                 topic = await open_topic(shadow, source.rules, brokers, opened)
         await check_log(topic, source, ways)
         async with database(shadow) as connection:
             await migrate.up(connection)
             await store.begin(connection, settings.postgres_schema, source, versions, who)
-        async with _engine(shadow, source, topic, readiness) as engine:
+        async with _engine(shadow, source, topic, readiness, telemetry) as engine:
             await _count(engine, shadow, ways)
     if source.closing_us is not None:
         await _close_and_rate(shadow, source, has_other_catalog=catalog is not None)
@@ -155,12 +156,11 @@ def _ways(source: Source) -> dict[int, list[Leg]]:
 
 @asynccontextmanager
 async def _engine(
-    settings: Settings, source: Source, topic: Topic, readiness: Readiness
+    settings: Settings, source: Source, topic: Topic, readiness: Readiness, telemetry: Telemetry
 ) -> AsyncIterator[Engine]:
     """What a worker counts with, but for all that makes it a member of a group."""
-    telemetry = no_telemetry()
-    connections = Database(settings)
-    patience = Patience("database", database_passes, readiness)
+    connections = Database(settings, telemetry.instruments)
+    patience = Patience("database", database_passes, readiness, telemetry.instruments)
     current = CurrentCatalog(connections, patience)
     try:
         await current.reload()

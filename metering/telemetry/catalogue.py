@@ -10,14 +10,19 @@ from metering.telemetry.kinds import Counter, Gauge, Histogram, Instrument, Proc
 from metering.telemetry.labels import (
     CODE,
     DUTY,
+    EXTREME,
     FLUSH_RESULT,
+    FLUSH_STAGE,
+    LINE,
     METER,
     METER_OUTCOME,
     OUTCOME,
     PARTITION,
+    POOLED,
     PROBLEM,
     RESOLUTION,
     ROUTE,
+    SERVER,
     STATUS,
     VERSIONS,
 )
@@ -30,6 +35,7 @@ PUBLISHER: Final[tuple[Process, ...]] = ("publisher",)
 DUTIES: Final[tuple[Process, ...]] = ("closer", "rater", "observer", "auditor")
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+AGES: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3_600, 21_600, 86_400)  # seconds
 RECORDS: Final = (0, 1, 10, 100, 1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000)
 BYTES: Final = tuple(float(4**power) for power in range(5, 15))  # 1 KiB to 256 MiB
 
@@ -53,6 +59,22 @@ LATE_BY_PIPELINE: Final = Counter(
     of=WORKER,
 )
 
+OVERFLOW: Final = Counter(
+    "metering.cardinality.overflow",
+    "{event}",
+    "Events counted in a meter's `other` series, their window having as many groups as the limit allows.",
+    of=WORKER,
+)
+
+VISIBLE_LATENCY: Final = Histogram(
+    "metering.visible.latency",
+    "s",
+    "From the broker's timestamp of a batch's oldest and newest record to the commit that made them visible, "
+    "by this process's wall clock: what the two clocks differ by is in it. Only where brokers stamp.",
+    (EXTREME,),
+    bounds=AGES,
+    of=WORKER,
+)
 LAG_RECORDS: Final = Gauge(
     "metering.lag.records",
     "{record}",
@@ -87,6 +109,22 @@ STOPPED_PARTITIONS: Final = Gauge(
 REMEMBERED_IDS: Final = Gauge(
     "metering.memory.ids", "{id}", "Event ids that new events are compared with.", (PARTITION,), of=WORKER
 )
+REMEMBERED_BYTES: Final = Gauge(
+    "metering.memory.size", "By", "Memory that these ids take.", (PARTITION,), of=WORKER
+)
+LOADED_HOURS: Final = Counter(
+    "metering.archive.hours",
+    "{hour}",
+    "Hours whose stored ids were loaded, because a repair is older than what is in memory.",
+    of=WORKER,
+)
+LOAD_DURATION: Final = Histogram(
+    "metering.load.duration",
+    "s",
+    "Time to load what a fold lacked: stored ids for a repair, or the groups of an old window.",
+    bounds=SECONDS,
+    of=WORKER,
+)
 BUFFERED_RECORDS: Final = Gauge(
     "metering.buffer.records", "{record}", "Records fetched and not yet flushed.", of=WORKER
 )
@@ -105,6 +143,14 @@ FLUSH_DURATION: Final = Histogram(
     "s",
     "Time of one flush, from begin to the end of its transaction.",
     (FLUSH_RESULT,),
+    bounds=SECONDS,
+    of=WORKER,
+)
+FLUSH_STAGE_DURATION: Final = Histogram(
+    "metering.flush.stage.duration",
+    "s",
+    "Time of the parts of a flush that was committed.",
+    (FLUSH_STAGE,),
     bounds=SECONDS,
     of=WORKER,
 )
@@ -129,6 +175,13 @@ REBALANCES: Final = Counter(
     "metering.rebalances", "{rebalance}", "Assignments that the group handed out.", of=WORKER
 )
 CLAIMS: Final = Counter("metering.claims", "{claim}", "Partitions claimed with a new epoch.", of=WORKER)
+CLAIM_DURATION: Final = Histogram(
+    "metering.claim.duration",
+    "s",
+    "Time from an assignment until its partitions are claimed and their ids loaded.",
+    bounds=SECONDS,
+    of=WORKER,
+)
 FENCED: Final = Counter(
     "metering.fenced", "{partition}", "Partitions found to belong to another owner.", of=WORKER
 )
@@ -137,6 +190,13 @@ UNKNOWN_OUTCOMES: Final = Counter(
     "{flush}",
     "Flushes whose commit was doubtful, as resolved.",
     (RESOLUTION,),
+    of=WORKER,
+)
+CONNECTIONS: Final = Counter(
+    "metering.database.connections",
+    "{connection}",
+    "Connections made to the database: one for each line of work, and another after each doubt.",
+    (LINE,),
     of=WORKER,
 )
 MIRROR_FAILURES: Final = Counter(
@@ -153,6 +213,26 @@ OUTBOX_SENT: Final = Counter(
     "metering.outbox.sent", "{record}", "Repair records republished from the outbox.", of=WORKER
 )
 
+READY: Final = Gauge(
+    "metering.ready", "{process}", "1 while `/readyz` says so, else 0.", of=(*WORKER, *DUTIES)
+)
+AWAY: Final = Counter(
+    "metering.server.away",
+    "{attempt}",
+    "Attempts that failed because a server did not answer, and were made again.",
+    (SERVER,),
+    of=(*WORKER, *DUTIES),
+)
+TURNS: Final = Counter(
+    "metering.turns", "{turn}", "Times that this process became the one at work.", (DUTY,), of=DUTIES
+)
+LAST_STEP: Final = Gauge(
+    "metering.step.timestamp",
+    "s",
+    "When this process last ended a step of its duty, in seconds since the Unix epoch by its own clock.",
+    (DUTY,),
+    of=DUTIES,
+)
 AT_WORK: Final = Gauge(
     "metering.at_work",
     "{process}",
@@ -213,6 +293,12 @@ FEED_PUSHED: Final = Counter(
 PUBLISHED: Final = Counter(
     "metering.publisher.sent", "{event}", "Events the brokers acknowledged.", of=PUBLISHER
 )
+PUBLISH_PENDING: Final = Gauge(
+    "metering.publisher.pending",
+    "{event}",
+    "Events sent and not yet acknowledged, as of the last thousand or the last flush.",
+    of=PUBLISHER,
+)
 PUBLISH_REFUSED: Final = Counter(
     "metering.publisher.refused", "{event}", "Events refused before they were sent.", (CODE,), of=PUBLISHER
 )
@@ -228,6 +314,23 @@ API_DURATION: Final = Histogram(
     "s",
     "Time from an HTTP request to the end of its answer.",
     (ROUTE, STATUS),
+    bounds=SECONDS,
+    of=API,
+)
+API_IN_FLIGHT: Final = Gauge(
+    "metering.api.in_flight", "{request}", "HTTP requests whose answer has not ended.", of=API
+)
+API_CONNECTIONS: Final = Gauge(
+    "metering.api.connections",
+    "{connection}",
+    "Database connections of the API's pool; it makes them as they are needed.",
+    (POOLED,),
+    of=API,
+)
+API_CONNECTION_WAIT: Final = Histogram(
+    "metering.api.connection.wait",
+    "s",
+    "Time a request waited for a connection of the pool, or until it gave up.",
     bounds=SECONDS,
     of=API,
 )

@@ -37,3 +37,15 @@ DUTY: Final = Label("duty", "what one process does at a time", ("closer", "rater
 VERSIONS: Final = Label(
     "versions", "`first` of periods, or `later` ones that adjustments made", ("first", "later")
 )
+
+FLUSH_STAGE: Final = Label(
+    "stage",
+    "part of a flush, in this order; `check`: begin, compare-and-set, catalog's head",
+    ("check", "ledger", "ids", "windows", "quarantine", "commit"),
+)
+EXTREME: Final = Label("record", "which record of a batch", ("oldest", "newest"))
+SERVER: Final = Label("server", "which server", ("database", "brokers"))
+LINE: Final = Label(
+    "line", "line of work that has a connection of its own", ("flushes", "loads", "chores", "outbox")
+)
+POOLED: Final = Label("state", "what a connection of the pool is", ("used", "idle"))

@@ -48,7 +48,10 @@ class Counting:
             witness.resumed()
 
         guard = Guard(engine.topic, consumer, owned, backlog, on_stopped, resumed)
-        folder = Folder(owned, backlog, engine.database, engine.patience, engine.current, on_stopped)
+        instruments = engine.telemetry.instruments
+        folder = Folder(
+            owned, backlog, engine.database, engine.patience, engine.current, instruments, on_stopped
+        )
         lander = Lander(
             backlog,
             folder,

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from aggregator.store.connection import Connection, StoreOptions, connect
 from aggregator.store.errors import StoreError, UnknownOutcome
 from metering.settings import Settings
+from metering.telemetry import Instruments, catalogue
 
 
 class Line:
@@ -16,9 +17,11 @@ class Line:
     frozen would never answer a polite goodbye.
     """
 
-    def __init__(self, dsn: str, options: StoreOptions) -> None:
+    def __init__(self, name: str, dsn: str, options: StoreOptions, instruments: Instruments) -> None:
+        self._name = name
         self._dsn = dsn
         self._options = options
+        self._instruments = instruments
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
 
@@ -32,6 +35,7 @@ class Line:
         async with self._turn:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await connect(self._dsn, self._options)
+                self._instruments.add(catalogue.CONNECTIONS, line=self._name)
             try:
                 yield self._connection
             except BaseException as error:
@@ -49,7 +53,7 @@ class Line:
 class Database:
     """The lines of one process: nothing that may take long stands before a flush."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, instruments: Instruments) -> None:
         self._dsn = settings.postgres_dsn.get_secret_value()
         self._options = StoreOptions(
             schema=settings.postgres_schema,
@@ -60,10 +64,10 @@ class Database:
             # A worker that is frozen in the middle of a flush loses its locks when it loses its partitions.
             idle_in_transaction_timeout_s=settings.session_timeout_s,
         )
-        self.flushes = Line(self._dsn, self._options)
-        self.loads = Line(self._dsn, self._options)
-        self.chores = Line(self._dsn, self._options)
-        self.outbox = Line(self._dsn, self._options)
+        self.flushes = Line("flushes", self._dsn, self._options, instruments)
+        self.loads = Line("loads", self._dsn, self._options, instruments)
+        self.chores = Line("chores", self._dsn, self._options, instruments)
+        self.outbox = Line("outbox", self._dsn, self._options, instruments)
 
     @asynccontextmanager
     async def fresh(self) -> AsyncIterator[Connection]:

@@ -11,7 +11,7 @@ import structlog
 from aggregator.batch import Batch
 from aggregator.store.cache import StoreCache
 from aggregator.store.errors import CatalogMoved, Fenced, StoreRejected, UnknownOutcome
-from aggregator.store.flush import Resolution, flush, resolve
+from aggregator.store.flush import Flushed, Resolution, flush, resolve
 from aggregator.store.ledger import Stamp
 from metering.process.patience import Patience
 from metering.telemetry import Instruments, catalogue
@@ -70,9 +70,9 @@ class Flusher:
         result = "failed"
         try:
             async with self._database.flushes.use() as connection:
-                statements = await flush(connection, batches, epochs, kinds, self._cache, stamp)
+                flushed = await flush(connection, batches, epochs, kinds, self._cache, stamp)
             result = "committed"
-            self._instruments.record(catalogue.FLUSH_STATEMENTS, statements)
+            self._measure(flushed)
         except (CatalogMoved, Fenced) as refusal:
             result = refusal.code
             raise
@@ -86,6 +86,11 @@ class Flusher:
         finally:
             self._instruments.record(catalogue.FLUSH_DURATION, time.monotonic() - began_s, result=result)
         return True
+
+    def _measure(self, flushed: Flushed) -> None:
+        self._instruments.record(catalogue.FLUSH_STATEMENTS, flushed.statements)
+        for stage, seconds in flushed.stage_s.items():
+            self._instruments.record(catalogue.FLUSH_STAGE_DURATION, seconds, stage=stage)
 
     async def _resolved(self, batches: Sequence[Batch], epochs: Mapping[int, int]) -> bool:
         """Whether a doubtful flush is committed, by the word of the database itself."""

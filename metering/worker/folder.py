@@ -15,6 +15,7 @@ from aggregator.reading import Reading
 from aggregator.state import Needs, PartitionState, supplied
 from aggregator.store import load
 from metering.process.patience import Patience
+from metering.telemetry import Instruments, catalogue
 from metering.worker.backlog import Backlog, Stretch
 from metering.worker.catalog import CurrentCatalog
 from metering.worker.database import Database
@@ -50,6 +51,7 @@ class Folder:
         database: Database,
         patience: Patience,
         current: CurrentCatalog,
+        instruments: Instruments,
         on_stopped: Callable[[Stop], None],
     ) -> None:
         self._owned = owned
@@ -57,6 +59,7 @@ class Folder:
         self._database = database
         self._patience = patience
         self._current = current
+        self._instruments = instruments
         self._on_stopped = on_stopped
 
     async def fold_new(self, stretches: Sequence[Stretch]) -> list[Work]:
@@ -137,10 +140,15 @@ class Folder:
         return work
 
     async def _supply(self, state: PartitionState, needs: Needs) -> PartitionState:
+        began_s = time.monotonic()
+
         async def read() -> PartitionState:
             async with self._database.loads.use() as connection:
                 archive = await load.archive(connection, state.partition, needs.archive_hours)
                 groups = await load.groups(connection, state.partition, needs.group_keys)
             return supplied(state, archive, groups)
 
-        return await self._patience.until_done("load for a fold", read)
+        state = await self._patience.until_done("load for a fold", read)
+        self._instruments.add(catalogue.LOADED_HOURS, len(needs.archive_hours))
+        self._instruments.record(catalogue.LOAD_DURATION, time.monotonic() - began_s)
+        return state

@@ -1,13 +1,18 @@
 """What is measured of each flush, and the totals that a worker names at its end."""
 
+import time
 from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import Final
 
-from aggregator.batch import Batch, Outcomes
+from aggregator.batch import OTHER, Batch, LogRecord, Outcomes
 from metering.telemetry import Instruments, catalogue
 from metering.worker.backlog import Backlog
 from metering.worker.folder import Work
 from metering.worker.owned import Owned
+
+APPEND_TIME: Final = 1
+"""The timestamp type of a record that the broker has stamped."""
 
 
 class Measures:
@@ -21,13 +26,14 @@ class Measures:
     def committed(self, works: Sequence[Work], backlog: Backlog) -> None:
         """A flush is committed."""
         self.flushes += 1
-        instruments = self._instruments
+        instruments, now_s = self._instruments, time.time()
         for work in works:
             batch = work.batch
             for outcome, count in zip(Outcomes._fields, batch.outcomes, strict=True):
                 self.totals[outcome] += count
                 instruments.add(catalogue.EVENTS, count, outcome=outcome)
             self._count_meters(batch)
+            self._measure_latency(work.stretch.records, now_s)
             instruments.record(catalogue.BATCH_BYTES, work.stretch.size_bytes)
             instruments.record(catalogue.BATCH_RECORDS, batch.next_offset - batch.first_offset)
             self.where(work.owned)
@@ -38,6 +44,7 @@ class Measures:
         """How far a partition is."""
         state, instruments, partition = owned.committed, self._instruments, owned.partition
         instruments.set(catalogue.REMEMBERED_IDS, len(state.memory), partition=partition)
+        instruments.set(catalogue.REMEMBERED_BYTES, state.memory.size_bytes, partition=partition)
         if state.frontier_us is not None:
             instruments.set(catalogue.FRONTIER, state.frontier_us / 1e6, partition=partition)
         if owned.end_offset is not None:
@@ -64,8 +71,17 @@ class Measures:
         instruments.add(catalogue.METER_EVENTS, sum(t.errors for t in tallies), outcome="error")
         instruments.add(catalogue.METER_EVENTS, batch.unmetered, outcome="unmetered")
         instruments.add(catalogue.LATE_BY_PIPELINE, batch.late_by_pipeline)
+        overflow = sum(one.events for key, one in batch.increments.items() if key.groups is OTHER)
+        instruments.add(catalogue.OVERFLOW, overflow)
         for code, count in Counter(row.code for row in batch.quarantined).items():
             instruments.add(catalogue.REFUSALS, count, code=code)
+
+    def _measure_latency(self, records: Sequence[LogRecord], now_s: float) -> None:
+        """A record's own time says nothing of when it came, so only the broker's is measured from."""
+        if records and records[0].timestamp_type == APPEND_TIME:
+            for which, record in (("oldest", records[0]), ("newest", records[-1])):
+                latency_s = max(0.0, now_s - record.timestamp / 1e3)
+                self._instruments.record(catalogue.VISIBLE_LATENCY, latency_s, record=which)
 
 
 def lag_records(owned: Owned) -> int:

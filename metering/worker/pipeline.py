@@ -71,7 +71,7 @@ class Pipeline:
         began_s = time.monotonic()
         with trace.step("fold"):
             works = await self._folder.fold_new(stretches)
-        self._telemetry.instruments.record(catalogue.FOLD_DURATION, time.monotonic() - began_s)
+            self._telemetry.instruments.record(catalogue.FOLD_DURATION, time.monotonic() - began_s)
         return works
 
     def _trace(self, stretches: Sequence[Stretch]) -> BatchTrace:

@@ -68,8 +68,8 @@ async def run(settings: Settings, *, until_caught_up: bool) -> int:
 
 async def serve(settings: Settings, shutdown: Shutdown, *, until_caught_up: bool) -> int:
     """Count until told to stop; see `run`."""
-    readiness = Readiness("worker")
     telemetry = start_telemetry(settings, "worker")
+    readiness = Readiness("worker", telemetry.instruments)
     measures = Measures(telemetry.instruments)
     code: str | None = None
     try:
@@ -162,10 +162,10 @@ async def _services(
 ) -> Services:
     await opened.enter_async_context(probes(settings, readiness.told, telemetry))
     instruments = telemetry.instruments
-    database = Database(settings)
+    database = Database(settings, instruments)
     opened.callback(database.terminate)
-    patience = Patience("database", database_passes, readiness)
-    brokers = Patience("brokers", brokers_pass, readiness)
+    patience = Patience("database", database_passes, readiness, instruments)
+    brokers = Patience("brokers", brokers_pass, readiness, instruments)
     with impatient(readiness):
         async with asyncio.timeout(START_S):
             rules = await patience.until_done("read the rules", partial(_rules, database))

@@ -1,6 +1,7 @@
 """One assignment, from the claim until the group takes it away: fetch, fold, flush, tick."""
 
 import asyncio
+import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ class Tenure:
 
     async def _claim(self) -> bool:
         """Take the partitions over; False if told to drain before that was done."""
-        services = self._services
+        services, began_s = self._services, time.monotonic()
         claiming = asyncio.create_task(
             claim_all(
                 self._assigned,
@@ -86,6 +87,7 @@ class Tenure:
         finally:
             draining.cancel()
             claiming.cancel()
+        services.telemetry.instruments.record(catalogue.CLAIM_DURATION, time.monotonic() - began_s)
         services.measures.holding(self._owned)
         for owned in self._owned.values():
             if owned.stop is not None:

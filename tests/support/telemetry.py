@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from http.client import HTTPConnection
 from typing import NamedTuple
 
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -71,3 +72,19 @@ def shown_names(instrument: Instrument) -> set[str]:
     """The names that Prometheus sees of it."""
     parts = ("_bucket", "_sum", "_count") if isinstance(instrument, Histogram) else ("",)
     return {f"{instrument.prometheus_name}{part}" for part in parts}
+
+
+def measured(reader: InMemoryMetricReader, name: str, **labels: str) -> float:
+    """The value of a counter or gauge, by its name for OpenTelemetry; fails if there is none."""
+    data = reader.get_metrics_data()
+    (value,) = [
+        point.value
+        for resource in (data.resource_metrics if data else ())
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in metric.data.data_points
+        if metric.name == name
+        and isinstance(point, NumberDataPoint)
+        and dict(point.attributes or {}) == labels
+    ]
+    return value

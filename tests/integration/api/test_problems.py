@@ -1,11 +1,15 @@
 """Whatever is wrong, the answer is a problem document with a stable code."""
 
+import asyncio
 import re
 
 from integration.api.fixtures import Api, Observed, problem
 from opentelemetry.trace import StatusCode, format_trace_id
+from support.telemetry import measured
 
 from aggregator.store import load
+from aggregator.store.connection import Connection
+from metering.dev.conditions import until
 from schemas.problems import KINDS
 
 
@@ -66,6 +70,7 @@ async def test_every_request_is_measured_by_its_route(api: Api, observed: Observ
         for resource in observed.reader.get_metrics_data().resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics
+        if metric.name in ("metering.api.duration", "metering.api.problems")
         for point in metric.data.data_points
     }
     assert points == {
@@ -75,6 +80,34 @@ async def test_every_request_is_measured_by_its_route(api: Api, observed: Observ
         ("metering.api.problems", "token_missing"),
         ("metering.api.problems", "not_found"),
     }
+
+
+async def test_requests_in_flight_and_their_connections_are_measured(api: Api, observed: Observed) -> None:
+    def now() -> tuple[float, float, float]:
+        return (
+            measured(observed.reader, "metering.api.in_flight"),
+            measured(observed.reader, "metering.api.connections", state="used"),
+            measured(observed.reader, "metering.api.connections", state="idle"),
+        )
+
+    async def at_rest() -> bool:
+        return now() == (0, 0, 1)
+
+    token = await api.token()
+    async with api.owner.transaction():
+        await api.owner.execute("LOCK TABLE api_token IN ACCESS EXCLUSIVE MODE")
+        asking = asyncio.create_task(api.get("/v1/meters", token))
+        await waits_for_a_lock(api.owner)
+        assert now() == (1, 1, 0)
+    assert (await asking).status_code == 200
+    assert await until(at_rest, deadline_s=10)
+
+
+async def waits_for_a_lock(owner: Connection) -> None:
+    async def waits() -> bool:
+        return bool(await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    assert await until(waits, deadline_s=30)
 
 
 async def test_the_page_that_problems_link_to_explains_every_code(api: Api) -> None:

@@ -35,7 +35,7 @@ class Store:
             self.logs[claimed.partition] = log
 
     async def flush(self, *batches: Batch) -> int:
-        return await flush(self.worker, batches, self.epochs, self.kinds, self.cache, STAMP)
+        return (await flush(self.worker, batches, self.epochs, self.kinds, self.cache, STAMP)).statements
 
     async def rows(self, table: str) -> int:
         count = await self.owner.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 - a test's own name

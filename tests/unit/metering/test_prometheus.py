@@ -26,7 +26,7 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 @asynccontextmanager
 async def serving(telemetry: Telemetry) -> AsyncIterator[int]:
     """The port of an admin server."""
-    server = AdminServer(Readiness("worker").told, telemetry, "127.0.0.1", 0)
+    server = AdminServer(Readiness("worker", no_telemetry().instruments).told, telemetry, "127.0.0.1", 0)
     await server.start()
     try:
         yield server.port

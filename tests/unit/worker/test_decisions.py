@@ -11,11 +11,16 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     UnsupportedCodecError,
 )
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.trace import NoOpTracerProvider
+from support.telemetry import measured
 
 from aggregator.store.errors import CatalogMoved, Fenced, NotMigrated, UnknownOutcome
 from metering.errors import StoppedError
 from metering.process.health import Readiness
 from metering.process.patience import MISSING_TOPIC_S, Patience, brokers_pass, database_passes
+from metering.telemetry import make_telemetry, no_telemetry
 from metering.worker.caught_up import behind
 from metering.worker.log_reader import may_be_undecodable
 from metering.worker.stops import Stop, first_cause, stopped_error, topic_error
@@ -90,20 +95,29 @@ def test_which_errors_a_record_may_have_caused(error: Exception, may_be: bool) -
 
 
 async def test_patience_tries_again_says_so_and_ends_with_what_does_not_pass() -> None:
-    readiness = Readiness("worker")
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    instruments = make_telemetry(meters, NoOpTracerProvider(), "worker").instruments
+    readiness = Readiness("worker", instruments)
+    assert measured(reader, "metering.ready") == 0
     readiness.clear("worker")
-    patience = Patience("database", database_passes, readiness)
+    assert measured(reader, "metering.ready") == 1
+    patience = Patience("database", database_passes, readiness, instruments)
     seen: list[bool] = []
 
     async def work() -> int:
         seen.append(readiness.ready)
         if len(seen) < 3:
             raise ConnectionRefusedError
+        assert measured(reader, "metering.ready") == 0
         return 7
 
     assert await patience.until_done("work", work) == 7
     assert seen == [True, False, False]
     assert readiness.ready
+    assert measured(reader, "metering.ready") == 1
+    assert measured(reader, "metering.server.away", server="database") == 2
+    assert measured(reader, "metering.server.away", server="brokers") == 0
 
     async def broken() -> None:
         raise KeyError("a bug")
@@ -113,7 +127,8 @@ async def test_patience_tries_again_says_so_and_ends_with_what_does_not_pass() -
 
 
 async def test_patience_can_be_cancelled() -> None:
-    patience = Patience("database", database_passes, Readiness("worker"))
+    instruments = no_telemetry().instruments
+    patience = Patience("database", database_passes, Readiness("worker", instruments), instruments)
 
     async def work() -> None:
         raise ConnectionRefusedError
