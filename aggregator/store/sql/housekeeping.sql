@@ -25,12 +25,14 @@ RETURNING first_offset
 
 -- name: droppable_days
 -- Days of ids whose end every frontier has passed by the repair horizon; the names are those that
--- `ensure_partitions` gives.
+-- `ensure_partitions` gives. A plan may read the names of all tables before it knows whose they are: only these are
+-- read as a day.
 SELECT day.start
 FROM pg_inherits AS i
 JOIN pg_class AS c ON c.oid = i.inhrelid
 CROSS JOIN LATERAL (
-    SELECT to_timestamp(right(c.relname, 8), 'YYYYMMDD') AS start
+    SELECT CASE WHEN c.relname ~ '^dedupe_chunk_[0-9]{8}$' THEN to_timestamp(right(c.relname, 8), 'YYYYMMDD') END
+        AS start
 ) AS day
 WHERE i.inhparent = 'dedupe_chunk'::regclass
     AND day.start + interval '24 hours' <= (

@@ -93,6 +93,17 @@ async def test_days_are_dropped_when_every_frontier_has_passed_the_repair_horizo
     assert await housekeeping.drop_days(store.worker) == []
 
 
+async def test_other_tables_names_are_no_days_whatever_the_plan(store: Store) -> None:
+    """A server that was just started may read all of `pg_class`: TOAST tables have numbers in their names."""
+    rules = await load.topic_rules(store.owner)
+    await store.flush(store.logs[0].batch([Spoken()]))
+    for partition in (0, 1):
+        await _advance(store, partition, T0 + 2 * DAY_US + rules.repair_horizon_us)
+    await store.worker.execute("SET enable_indexscan = off; SET enable_bitmapscan = off")
+    await store.worker.execute("SET enable_nestloop = off; SET enable_mergejoin = off")
+    assert await housekeeping.drop_days(store.worker) == [T0 // DAY_US * DAY_US]
+
+
 async def test_a_day_that_is_being_read_is_left_for_the_next_time(store: Store) -> None:
     rules = await load.topic_rules(store.owner)
     await store.flush(store.logs[0].batch([Spoken()]))
