@@ -38,6 +38,7 @@ class Rater:
         self._turn: Turn | None = None
         self._catalog: RatingCatalog | None = None
         self._watch = ThresholdWatch()
+        self._look_s = 0.0
         self._push: FeedPush | None = None
         self._target: _Target | None = None
 
@@ -49,10 +50,9 @@ class Rater:
         catalog = self._catalog = await terms.rating_catalog(connection, self._catalog)
         await self._schedule(turn, catalog)
         has_more = await self._rate(turn, catalog)
-        crossings = await self._watch.look(connection, catalog)
-        if crossings:
-            turn.instruments.add(catalogue.THRESHOLDS_CROSSED, crossings)
-            log.info("crossed", thresholds=crossings)
+        # While much is to be rated, open periods wait for no more than they do between two steps.
+        if not has_more or time.monotonic() >= self._look_s:
+            await self._look(turn, catalog)
         if self._push is not None:
             has_more |= await self._push.push(connection, turn.instruments)
         return has_more
@@ -88,6 +88,14 @@ class Rater:
         await rating.schedule_knows(connection, catalog.known)
         if names:
             log.info("scheduled", subscriptions=len(names))
+
+    async def _look(self, turn: Turn, catalog: RatingCatalog) -> None:
+        """Tell of thresholds that are crossed."""
+        crossings = await self._watch.look(turn.connection, catalog)
+        self._look_s = time.monotonic() + self.interval_s
+        if crossings:
+            turn.instruments.add(catalogue.THRESHOLDS_CROSSED, crossings)
+            log.info("crossed", thresholds=crossings)
 
     async def _rate(self, turn: Turn, catalog: RatingCatalog) -> bool:
         """First versions; and once there are none to be made, later cuts. Whether there is more."""

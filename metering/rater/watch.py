@@ -1,4 +1,7 @@
-"""Watches thresholds: periods that are open are rated provisionally whenever their usage may have grown."""
+"""Watches thresholds: periods that are open are rated provisionally whenever their usage may have grown.
+
+What can be rated already is left to that: it tells of thresholds too, and many such periods may be waiting.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -7,7 +10,7 @@ from aggregator.rating.schedule import Terms, next_due
 from aggregator.rating.segments import RatedPeriod
 from aggregator.rating.thresholds import crossed
 from aggregator.state import TopicRules
-from aggregator.store import load, prices, rating, status, terms
+from aggregator.store import finality, load, prices, rating, status, terms
 from aggregator.store.connection import Connection
 from aggregator.store.rate import rate
 from aggregator.store.terms import RatingCatalog
@@ -26,6 +29,13 @@ class _Watched(NamedTuple):
 
     terms: Terms
     partitions: frozenset[int]  # in which its subjects' events lie
+
+
+class _LogTime(NamedTuple):
+    """How far the log has come."""
+
+    closing_us: int | None  # every partition, so that periods can be rated; None: one has no record
+    newest_us: int
 
 
 class ThresholdWatch:
@@ -51,9 +61,12 @@ class ThresholdWatch:
         if now_us is None or not grown:
             return 0
         names = [name for name, one in self._watched.items() if grown & one.partitions]
+        log_time = _LogTime(await finality.closing(connection), now_us)
         crossings = 0
         for first in range(0, len(names), SUBSCRIPTIONS):
-            crossings += await self._cross(connection, catalog, names[first : first + SUBSCRIPTIONS], now_us)
+            crossings += await self._cross(
+                connection, catalog, names[first : first + SUBSCRIPTIONS], log_time
+            )
         self._accepted = accepted
         return crossings
 
@@ -71,13 +84,13 @@ class ThresholdWatch:
         self._done.clear()
 
     async def _cross(
-        self, connection: Connection, catalog: RatingCatalog, names: list[str], now_us: int
+        self, connection: Connection, catalog: RatingCatalog, names: list[str], log_time: _LogTime
     ) -> int:
         through_us = await prices.rated_through(connection, names)
         periods = [
             (name, period)
             for name in names
-            for period in self._open(name, catalog, through_us.get(name), now_us)
+            for period in self._open(name, catalog, through_us.get(name), log_time)
         ]
         if not periods:
             return 0
@@ -85,20 +98,21 @@ class ThresholdWatch:
             totals = await rate(connection, catalog.meters, [(period, None) for _, period in periods])
         notices: dict[tuple[str, int], list[ThresholdNotice]] = {}
         for (name, period), total in zip(periods, totals, strict=True):
-            notices[name, period.start_us] = found = crossed(total, period, now_us)
+            notices[name, period.start_us] = found = crossed(total, period, log_time.newest_us)
             if len(found) == len(_thresholds(period)):
                 self._done.add((name, period.start_us))
         return await rating.cross(connection, notices)
 
     def _open(
-        self, name: str, catalog: RatingCatalog, through_us: int | None, now_us: int
+        self, name: str, catalog: RatingCatalog, through_us: int | None, log_time: _LogTime
     ) -> Iterable[RatedPeriod]:
-        """The periods that have begun and are not rated yet."""
+        """The periods that have begun and cannot be rated yet."""
         one = self._watched[name].terms
         due = next_due(one, catalog.meters, one.start_us if through_us is None else through_us)
-        while due is not None and due.period.start_us <= now_us:
+        while due is not None and due.period.start_us <= log_time.newest_us:
             period = due.period
-            if _thresholds(period) and (name, period.start_us) not in self._done:
+            is_open = log_time.closing_us is None or due.first_cut_us > log_time.closing_us
+            if is_open and _thresholds(period) and (name, period.start_us) not in self._done:
                 yield period
             due = next_due(one, catalog.meters, period.end_us)
 

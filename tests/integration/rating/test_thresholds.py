@@ -8,7 +8,8 @@ from integration.rating.conftest import Worlds
 from integration.rating.world import DAY_US, World, us
 from oracle.rated import MINUTE_US
 
-from aggregator.store import feed
+from aggregator.store import feed, terms
+from metering.rater.watch import ThresholdWatch
 
 T0: Final = us("2026-03-02T00:00")
 METERS: Final = """
@@ -121,3 +122,19 @@ async def test_each_period_has_its_own(world: World) -> None:
     await used(world, 80)
     await world.rate()
     assert await news(world) == ["input 80%", "input 80%"]
+
+
+async def test_what_can_be_rated_is_not_looked_at_but_rated(world: World) -> None:
+    """Days that wait for the rater may be many: each tells of its thresholds when it is rated, and once."""
+    for _ in range(3):
+        await used(world, 80)
+        world.now_us += DAY_US
+    world.tick()
+    await world.count_all()
+    await world.close()  # two of the three days, and their grace
+    watch, catalog = ThresholdWatch(), await terms.rating_catalog(world.connection, None)
+    assert await watch.look(world.rater_connection, catalog) == 1
+    (entry,) = await feed.read(world.connection, 0, 10)
+    assert entry.id == "acme-pro/2026-03-04T00:00:00Z/input 80%"
+    await world.rate()
+    assert await news(world) == ["input 80%"] * 3
