@@ -8,7 +8,13 @@ import stamina
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, KafkaTimeoutError, LeaderNotAvailableError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    LeaderNotAvailableError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.structs import TopicPartition
 
 from metering.errors import UnreachableError
@@ -16,6 +22,7 @@ from metering.kafka_options import kafka_options
 from metering.settings import Settings
 
 LEADERS_TIMEOUT_S: Final = 30
+TOPIC_MISSING: Final = "topic_missing"
 _NO_LEADER: Final = -1
 _SET_ON_TOPIC: Final = 1  # config source DYNAMIC_TOPIC_CONFIG of the protocol's DescribeConfigs
 
@@ -40,6 +47,12 @@ async def broker_errors(settings: Settings) -> AsyncIterator[None]:
 
 def worded(settings: Settings, error: KafkaError) -> UnreachableError:
     """Say in a sentence what the client met."""
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return UnreachableError(
+            TOPIC_MISSING,
+            f"The brokers of {settings.kafka_bootstrap_servers} have no topic {error}: run `metering topics "
+            "apply`, or correct METERING_TOPIC.",
+        )
     if not error.retriable and not isinstance(error, KafkaTimeoutError):
         return UnreachableError("kafka_refused", f"The brokers refused ({error}).")
     return UnreachableError(

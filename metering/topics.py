@@ -10,6 +10,7 @@ from aggregator.store import audit, load, migrate
 from aggregator.store import topic as stored_topic
 from aggregator.store.errors import NotApplied, NotMigrated
 from metering.broker import (
+    TOPIC_MISSING,
     BrokerTopic,
     broker_admin,
     change_configs,
@@ -24,7 +25,6 @@ from metering.settings import Settings
 from schemas.codes import SENTENCES, Code
 from schemas.topic import UNLIMITED, TopicContract, TopicError, load_topic
 
-TOPIC_MISSING: Final = "topic_missing"
 TOPIC_NOT_APPLIED: Final = "topic_not_applied"
 CONFIG_DIFFERS: Final = "config_differs"
 REPLICATION_DIFFERS: Final = "replication_differs"

@@ -1,124 +1,77 @@
-"""`metering doctor`: the configuration, the servers, and the ledger's own proof."""
+"""`metering doctor`: the configuration, the servers, who is at work, and the ledger's own proof."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable
+from typing import Any, Final
 
 from rich.text import Text
 
-from aggregator.store import doctor as ledger
-from aggregator.store import load, migrate
-from aggregator.store.errors import StoreError
+from aggregator.health.severity import Severity
 from metering.cli.exits import Exit
-from metering.cli.failures import exit_code, sentence_of
+from metering.cli.failures import exit_code
 from metering.cli.output import Json, print_json, print_table, say
-from metering.database import database
-from metering.errors import MeteringError
-from metering.settings import Settings, load_settings, unknown_variables
-from metering.topics import CONFIG_DIFFERS, REPLICATION_DIFFERS, Difference, compare, counted_contract
+from metering.doctor.check import Outcome, Result
+from metering.doctor.run import examine
+from metering.settings import load_settings
 
-STATEMENT_TIMEOUT_S: Final = 900.0  # the checks read whole tables
-
-
-class _Check(NamedTuple):
-    """One thing that was looked at; `result` is OK if it is as it should be."""
-
-    name: str
-    result: Exit
-    sentence: str
-    rows: Sequence[Mapping[str, Any]] = ()
-    row_count: int = 0
+_STYLES: Final = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.CRITICAL: "bold red"}
 
 
 def doctor(*, as_json: Json = False) -> Exit:
-    """Check settings, servers, the topic, and that everything stored adds up.
+    """Check settings, servers, the topic, who is at work, and that everything stored adds up.
 
     Exit code 1: something is wrong; 3: a server does not answer, so not all could be checked.
     """
-    checks = asyncio.run(_all(load_settings()))
+    results = asyncio.run(examine(load_settings()))
     if as_json:
-        print_json(*(_document(one) for one in checks))
+        print_json(*(_document(one) for one in results))
     else:
-        print_table("Doctor", ["Check", "Result", "What was found"], (_row(one) for one in checks))
-        for one in checks:
-            _show_rows(one)
-    results = {one.result for one in checks}
-    # What is wrong is worse than what could not be looked at.
-    return next(
-        (code for code in (Exit.STOPPED, Exit.PROBLEMS, Exit.UNREACHABLE) if code in results), Exit.OK
-    )
+        print_table("Doctor", ["Check", "Result", "What was found"], (_row(one) for one in results))
+        for one in results:
+            _advise(one)
+    return exit_of(results)
 
 
-async def _all(settings: Settings) -> list[_Check]:
-    return [_check_settings(), *await _check_database(settings), *await _check_topic(settings)]
+def exit_of(results: Iterable[Result]) -> Exit:
+    """The exit code of the worst; what is wrong is worse than what could not be looked at."""
+    codes = {_exit_of(one) for one in results}
+    return next((code for code in (Exit.STOPPED, Exit.PROBLEMS, Exit.UNREACHABLE) if code in codes), Exit.OK)
 
 
-def _check_settings() -> _Check:
-    unknown = unknown_variables()
-    if unknown:
-        return _Check("settings", Exit.PROBLEMS, f"There are no such settings: {', '.join(unknown)}.")
-    return _Check("settings", Exit.OK, "Every variable is a setting, and has a legal value.")
+def _exit_of(one: Result) -> Exit:
+    if one.error is not None:
+        return exit_code(one.error)
+    if one.outcome is Outcome.FOUND and one.check.severity is not Severity.INFO:
+        return Exit.PROBLEMS
+    return Exit.UNREACHABLE if one.outcome is Outcome.UNKNOWN else Exit.OK
 
 
-async def _check_database(settings: Settings) -> list[_Check]:
-    patient = settings.model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})
-    try:
-        async with database(patient) as connection:
-            await migrate.require_migrated(connection)
-            rules = await load.topic_rules(connection)
-            findings = {finding.code: finding for finding in await ledger.checks(connection)}
-    except (MeteringError, StoreError) as error:
-        return [_failed("database", error)]
-    counted = _Check("database", Exit.OK, f"Schema {settings.postgres_schema} counts {rules.name}.")
-    return [counted, *(_ledger_check(code, findings.get(code)) for code in ledger.CHECKS)]
+def _row(one: Result) -> tuple[object, ...]:
+    said = {Outcome.OK: Text("ok", "green"), Outcome.UNKNOWN: Text("not checked", "yellow")}
+    severity = one.check.severity
+    return one.check.code, said.get(one.outcome, Text(severity.value, _STYLES[severity])), one.sentence
 
 
-def _ledger_check(code: str, finding: ledger.Finding | None) -> _Check:
-    if finding is None:
-        return _Check(code, Exit.OK, "")
-    return _Check(code, Exit.PROBLEMS, finding.sentence, finding.rows, finding.row_count)
-
-
-async def _check_topic(settings: Settings) -> list[_Check]:
-    try:
-        state = await compare(settings, await counted_contract(settings))
-    except (MeteringError, StoreError) as error:
-        return [_failed("topic", error)]
-    rows = [one._asdict() for one in state.differences if _matters(settings, one)]
-    if not rows:
-        return [_Check("topic", Exit.OK, f"{state.contract.name} is as its contract says.")]
-    return [_Check("topic", Exit.PROBLEMS, "The topic must be as its contract says.", rows, len(rows))]
-
-
-def _matters(settings: Settings, difference: Difference) -> bool:
-    """Without the topic's own contract, only what the database knows of it can be wrong."""
-    return settings.topic_file is not None or difference.code not in {CONFIG_DIFFERS, REPLICATION_DIFFERS}
-
-
-def _failed(name: str, error: MeteringError | StoreError) -> _Check:
-    return _Check(name, exit_code(error), sentence_of(error))
-
-
-def _row(one: _Check) -> tuple[object, ...]:
-    result = Text("ok", "green") if one.result is Exit.OK else Text("wrong", "bold red")
-    if one.result is Exit.UNREACHABLE:
-        result = Text("not checked", "yellow")
-    return one.name, result, one.sentence
-
-
-def _show_rows(one: _Check) -> None:
+def _advise(one: Result) -> None:
+    if one.outcome is not Outcome.FOUND:
+        return
     if one.rows:
         columns = list(one.rows[0])
-        print_table(one.name, columns, ([row[name] for name in columns] for row in one.rows))
+        print_table(one.check.code, columns, ([row[name] for name in columns] for row in one.rows))
         if one.row_count > len(one.rows):
             say(f"{one.row_count - len(one.rows):,} more.")
+    say(f"{one.check.code}: {one.check.next_step} ({one.check.runbook})", _STYLES[one.check.severity])
 
 
-def _document(one: _Check) -> dict[str, Any]:
+def _document(one: Result) -> dict[str, Any]:
     return {
-        "check": one.name,
-        "ok": one.result is Exit.OK,
+        "code": one.check.code,
+        "ok": one.outcome is Outcome.OK,
+        "result": one.outcome.value,
+        "severity": one.check.severity.value,
         "sentence": one.sentence,
+        "next_step": one.check.next_step,
+        "runbook": one.check.runbook,
         "rows": list(one.rows),
         "row_count": one.row_count,
     }

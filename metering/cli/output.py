@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
@@ -12,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from schemas.instant import format_time
+from metering.texts import duration_text as duration_text  # noqa: PLC0414 - part of what commands print
+from metering.texts import time_text as time_text  # noqa: PLC0414
 from schemas.number import plain_text
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON, one object a line.")]
@@ -66,16 +66,6 @@ def stdout_console() -> Console:
 def stderr_console() -> Console:
     """The console of standard error."""
     return Console(stderr=True) if sys.stderr.isatty() else Console(stderr=True, width=_WIDE)
-
-
-def time_text(time_us: int | None) -> str | None:
-    """An instant as RFC 3339 text."""
-    return None if time_us is None else format_time(time_us)
-
-
-def duration_text(duration_us: int) -> str:
-    """A duration as people read it, to the second."""
-    return str(timedelta(seconds=round(duration_us / 1_000_000)))
 
 
 def _exact_text(value: object) -> str:

@@ -1,0 +1,62 @@
+"""The database as a server: its version, what it promises of a commit, its clock, and who may do what."""
+
+from typing import NamedTuple
+
+from aggregator.store.connection import Connection
+from aggregator.store.statements import STATEMENTS
+
+
+class Server(NamedTuple):
+    """What decides whether a confirmed commit outlives a crash, and whether this release knows the server."""
+
+    version: str
+    major: int
+    fsync: str
+    full_page_writes: str
+    synchronous_commit: str
+
+
+class WaitingWork(NamedTuple):
+    """What closer and rater have to do."""
+
+    closed_us: int | None  # when a close found something last; None: never
+    due_periods: int  # that can be rated by what is closed
+
+
+class WrongGrant(NamedTuple):
+    """A privilege that a role lacks (`wanted`), or must not have."""
+
+    role: str
+    privilege: str
+    object: str
+    wanted: bool
+
+
+async def server(connection: Connection) -> Server:
+    """The server that this connection leads to."""
+    rows = await connection.fetch(STATEMENTS["server_settings"])
+    found = {row["name"]: row["setting"] for row in rows}
+    return Server(
+        found["server_version"],
+        int(found["server_version_num"]) // 10_000,
+        found["fsync"],
+        found["full_page_writes"],
+        found["synchronous_commit"],
+    )
+
+
+async def clock_us(connection: Connection) -> int:
+    """What time it is, by the server's clock."""
+    now_us: int = await connection.fetchval(STATEMENTS["server_clock"])
+    return now_us
+
+
+async def waiting_work(connection: Connection) -> WaitingWork:
+    """What waits for the closer and the rater."""
+    row = await connection.fetchrow(STATEMENTS["waiting_work"])
+    return WaitingWork(None, 0) if row is None else WaitingWork(row["closed_at"], row["due_periods"])
+
+
+async def wrong_grants(connection: Connection) -> list[WrongGrant]:
+    """Privileges that are not as migrations made them; none means that all is well."""
+    return [WrongGrant(*row) for row in await connection.fetch(STATEMENTS["wrong_grants"])]

@@ -1,0 +1,48 @@
+-- name: server_settings
+-- As they are for this session; those of the workers' sessions come from the same server, database and role.
+SELECT name, setting FROM pg_settings
+WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'server_version_num', 'server_version')
+
+-- name: server_clock
+SELECT clock_timestamp()
+
+-- name: waiting_work
+-- What closer and rater have to do: periods that can be rated by what is closed, and when the last close was.
+SELECT
+    (SELECT c.closed_at FROM closing AS c) AS closed_at,
+    (
+        SELECT count(*) FROM subscription_rating AS r
+        WHERE r.due_at <= (SELECT c.log_time FROM closing AS c)
+    ) AS due_periods
+
+-- name: wrong_grants
+-- What the roles must be able to do, and what nobody but the owner may.
+SELECT g.role, g.privilege, g.object, g.wanted
+FROM (
+    SELECT 'metering_worker' AS role, w.privilege, w.object, w.wanted
+    FROM (
+        SELECT 'INSERT' AS privilege, t.object, true AS wanted
+        FROM unnest(ARRAY[
+            'batch', 'batch_meter', 'dedupe_chunk', 'series', 'usage_window', 'window_member', 'window_point',
+            'adjustment', 'quarantine', 'repair_outbox', 'counted_repair', 'partition_stop', 'closing',
+            'meter_watermark', 'rated_total', 'feed'
+        ]) AS t (object)
+        UNION ALL
+        SELECT 'UPDATE', t.object, true FROM unnest(ARRAY['ingest_partition', 'usage_window', 'closing']) AS t (object)
+        UNION ALL
+        SELECT p.privilege, t.object, false
+        FROM unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE']) AS p (privilege)
+        CROSS JOIN unnest(ARRAY['batch', 'batch_meter', 'adjustment', 'rated_total']) AS t (object)
+    ) AS w
+    UNION ALL
+    SELECT 'metering_reader', p.privilege, t.object, p.privilege = 'SELECT'
+    FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p (privilege)
+    CROSS JOIN unnest(ARRAY['ingest_partition', 'batch', 'usage_window', 'adjustment', 'rated_total']) AS t (object)
+) AS g
+LEFT JOIN pg_roles AS r ON r.rolname = g.role
+WHERE g.wanted IS DISTINCT FROM CASE
+    WHEN r.oid IS NULL OR to_regclass(g.object) IS NULL THEN NULL
+    WHEN g.privilege IN ('INSERT', 'UPDATE', 'SELECT') THEN has_any_column_privilege(r.oid, to_regclass(g.object), g.privilege)
+    ELSE has_table_privilege(r.oid, to_regclass(g.object), g.privilege)
+END
+ORDER BY g.role, g.object, g.privilege

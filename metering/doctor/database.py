@@ -1,0 +1,61 @@
+"""The database: whether it answers and is set up, and everything that it alone knows."""
+
+from typing import Final
+
+from aggregator.health.severity import Severity
+from aggregator.store import migrate
+from aggregator.store import server as store
+from aggregator.store.errors import NotMigrated, StoreError
+from metering.database import database
+from metering.doctor import ledger, server, work
+from metering.doctor.check import Check, Outcome, Result, holds, unknown
+from metering.errors import MeteringError
+from metering.observer.counted import Accounts, read_accounts
+from metering.settings import Settings
+
+STATEMENT_TIMEOUT_S: Final = 900.0
+"""The ledger's checks read whole tables."""
+
+POSTGRES: Final = Check(
+    "postgres",
+    Severity.CRITICAL,
+    "The database answers.",
+    "See whether it runs and is reached from here: METERING_POSTGRES_DSN and METERING_POSTGRES_ROLE.",
+)
+SCHEMA: Final = Check(
+    "schema",
+    Severity.CRITICAL,
+    "The schema has the migrations of this release, and no others.",
+    "Run `metering migrate`; if that is refused, run the release that made the schema.",
+)
+CHECKS: Final = (POSTGRES, SCHEMA, *server.CHECKS, *work.ABOUT_WORK, *ledger.CHECKS)
+
+
+async def examine(settings: Settings) -> tuple[list[Result], Accounts | None]:
+    """Look at all of it, and give what was read of how partitions and meters stand."""
+    patient = settings.model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})
+    results: dict[Check, Result] = {}
+    accounts: Accounts | None = None
+    try:
+        async with database(patient) as connection:
+            results[POSTGRES] = holds(POSTGRES)
+            await migrate.require_migrated(connection)
+            results[SCHEMA] = holds(SCHEMA, f"Schema {settings.postgres_schema} is as this release needs it.")
+            accounts = await read_accounts(connection)
+            waiting = await store.waiting_work(connection)
+            for result in (
+                *await server.examine(connection),
+                *work.examine_work(accounts, waiting),
+                *await ledger.examine(connection),
+            ):
+                results[result.check] = result
+    except MeteringError as error:
+        results[POSTGRES] = unknown(POSTGRES, error.sentence, error)
+    except StoreError as error:
+        results[SCHEMA] = (
+            unknown(SCHEMA, f"{error}.", error)
+            if isinstance(error, NotMigrated)
+            else Result(SCHEMA, Outcome.FOUND, f"{error}.", error=error)
+        )
+    why = "The database does not answer, or is not set up."
+    return [results.get(check) or unknown(check, why) for check in CHECKS], accounts

@@ -1,0 +1,160 @@
+"""Who is at work, and whether what there is to do is being done."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from aggregator.finality import Waiting
+from aggregator.health.partition import State
+from aggregator.health.severity import Severity
+from aggregator.store.server import WaitingWork
+from metering.doctor.check import Check, Result, found, holds, judged
+from metering.observer.counted import CLOSER, RATER, Accounts
+from metering.observer.look import Standing
+from metering.texts import duration_text, time_text
+
+LATE_US: Final = 60_000_000
+"""Who is at work does within a minute, by the log, what there is to do."""
+
+STOPS: Final = Check(
+    "stops",
+    Severity.CRITICAL,
+    "No partition is stopped.",
+    "Each code has its section in docs/runbook.md: a person has to decide, then restart the workers.",
+)
+PARTITIONS: Final = Check(
+    "partitions",
+    Severity.CRITICAL,
+    "Every partition that has records to count is counted.",
+    "Start workers, or look at the log of the owner that does not get on: `metering status`.",
+)
+OWNERS: Final = Check(
+    "owners",
+    Severity.INFO,
+    "Every partition has an owner.",
+    "Start workers: without an owner nobody writes ticks, and nothing more becomes final.",
+)
+DATA_LOSS: Final = Check(
+    "data_loss",
+    Severity.CRITICAL,
+    "Every record that is not counted is still in the log.",
+    "See `offset_out_of_range` in docs/runbook.md: publish from an archive, or book the hole as lost.",
+)
+FINALITY: Final = Check(
+    "finality",
+    Severity.WARNING,
+    "No partition holds back what the others have finished.",
+    "`metering finality` names the partition: its worker is away, stopped or behind.",
+)
+CLOSER_AT_WORK: Final = Check(
+    "closer",
+    Severity.WARNING,
+    "What can be made final is made final.",
+    "Start `metering close`, or restart the one that is at work and does not get on.",
+)
+RATER_AT_WORK: Final = Check(
+    "rater",
+    Severity.WARNING,
+    "What can be rated is rated.",
+    "Start `metering rate`, or look at the log of the one at work.",
+)
+ABOUT_WORK: Final = (STOPS, FINALITY, CLOSER_AT_WORK, RATER_AT_WORK)
+"""Known from the database alone."""
+
+ABOUT_LOGS: Final = (PARTITIONS, OWNERS, DATA_LOSS)
+"""Known from both servers."""
+
+CHECKS: Final = (*ABOUT_WORK, *ABOUT_LOGS)
+
+
+def examine_work(accounts: Accounts, waiting: WaitingWork) -> list[Result]:
+    """What the database says of those at work."""
+    stops = [stop._asdict() for stop in accounts.stops]
+    return [
+        judged(STOPS, stops),
+        _finality(accounts),
+        _closer(accounts, waiting),
+        _rater(accounts, waiting),
+    ]
+
+
+def examine_logs(standings: Sequence[Standing]) -> list[Result]:
+    """What the logs say of what is counted."""
+    behind = [_row(one) for one in standings if one.state in _BAD and one.lag_records]
+    unowned = [_row(one) for one in standings if one.state is State.NO_OWNER and not one.lag_records]
+    lost = [
+        {
+            "partition": one.status.partition,
+            "next_offset": one.status.next_offset,
+            "start_offset": one.log.start_offset,
+            "records": one.log.start_offset - one.status.next_offset,
+        }
+        for one in standings
+        if one.log is not None and one.log.start_offset > one.status.next_offset
+    ]
+    return [
+        judged(PARTITIONS, behind),
+        judged(OWNERS, unowned, "There is nothing to count, and nobody to count it."),
+        judged(DATA_LOSS, lost, "Kafka has deleted records before they were counted."),
+    ]
+
+
+_BAD: Final = (State.NO_OWNER, State.STALLED, State.REWOUND)
+
+
+def _row(one: Standing) -> dict[str, object]:
+    return {
+        "partition": one.status.partition,
+        "state": None if one.state is None else one.state.value,
+        "owner": one.status.owner,
+        "lag_records": one.lag_records,
+        "waiting_since": None if one.log is None else time_text(one.log.waiting_since_us),
+    }
+
+
+def _finality(accounts: Accounts) -> Result:
+    if accounts.topic is not None and not accounts.topic.times_are_appends:
+        return holds(FINALITY, "On this topic nothing moves by itself: its writers choose the time.")
+    rows = [
+        {
+            "meter": one.meter,
+            "partition": one.partition,
+            "frontier": time_text(one.frontier_us),
+            "overdue_s": one.overdue_us / 1e6,
+        }
+        for one in accounts.meters
+        if one.waiting_for is Waiting.PARTITION and one.overdue_us > LATE_US
+    ]
+    return judged(FINALITY, rows, "A partition holds back what the others have finished.")
+
+
+def _closer(accounts: Accounts, waiting: WaitingWork) -> Result:
+    late = [
+        {
+            "meter": one.meter,
+            "final_before": time_text(one.final_before_us),
+            "overdue_s": one.overdue_us / 1e6,
+        }
+        for one in accounts.meters
+        if one.waiting_for is Waiting.CLOSER and one.overdue_us > LATE_US
+    ]
+    holder = accounts.at_work[CLOSER]
+    if not late:
+        return holds(
+            CLOSER_AT_WORK, f"{holder} is at work." if holder else "Nobody is at work; nothing waits."
+        )
+    if holder is None:
+        return found(CLOSER_AT_WORK, "Windows wait to be made final, and no closer is at work.", late)
+    read_us, closed_us = accounts.read_us, waiting.closed_us
+    if read_us is None or closed_us is None or read_us - closed_us <= LATE_US:
+        return holds(CLOSER_AT_WORK, f"{holder} is at work.")
+    since = duration_text(read_us - closed_us)
+    return found(CLOSER_AT_WORK, f"{holder} has the turn, and has closed nothing for {since}.", late)
+
+
+def _rater(accounts: Accounts, waiting: WaitingWork) -> Result:
+    holder = accounts.at_work[RATER]
+    if holder is not None:
+        return holds(RATER_AT_WORK, f"{holder} is at work.")
+    if not waiting.due_periods:
+        return holds(RATER_AT_WORK, "Nobody is at work; nothing waits.")
+    return found(RATER_AT_WORK, f"{waiting.due_periods:,} periods wait to be rated, and no rater is at work.")
