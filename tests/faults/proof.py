@@ -170,10 +170,15 @@ def _number(value: int | str | Decimal | None) -> Decimal | None:
 
 
 async def _doctor_is_content(scenario: Scenario) -> None:
-    printed = await scenario.commands.run("doctor", "--json")
-    checks = [json.loads(line) for line in printed.splitlines()]
+    doctor = scenario.commands.start("doctor", "--json")
+    assert await doctor.ended(deadline_s=60) in (0, 1)
+    checks = [json.loads(line) for line in doctor.output.read_text().splitlines()]
     assert checks
-    assert [check for check in checks if not check["ok"]] == []
+    assert [check for check in checks if not check["ok"] and check["code"] not in _FAULTS] == []
+
+
+_FAULTS = {"partitions", "owners", "stops", "data_loss", "horizon"}
+"""What a scenario does to workers and logs is found too; what was counted must be right for all that."""
 
 
 async def _all_is_counted(scenario: Scenario) -> None:
