@@ -141,7 +141,7 @@ class Log:
             None,
             len(key),
             len(value),
-            HEADERS,
+            list(HEADERS),  # as the worker gets them
         )
 
 

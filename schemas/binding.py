@@ -25,7 +25,7 @@ _STRUCTURED_AS_USUAL: Final = frozenset(
     _STRUCTURED + parameters
     for parameters in (b"", b"; charset=utf-8", b"; charset=UTF-8", b";charset=utf-8")
 )
-_USUAL: Final = ((CONTENT_TYPE, _STRUCTURED),)
+_USUAL: Final = [(CONTENT_TYPE, _STRUCTURED)]
 _STRUCTURED_ANYHOW: Final = re.compile(re.escape(_STRUCTURED) + rb"[ \t]*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 
 

@@ -162,6 +162,7 @@ async def _engine(
     connections = Database(settings, telemetry.instruments)
     patience = Patience("database", database_passes, readiness, telemetry.instruments)
     current = CurrentCatalog(connections, patience)
+    flusher = Flusher(connections, patience, f"{version('metering')} replay", telemetry.instruments)
     try:
         await current.reload()
         yield Engine(
@@ -170,13 +171,14 @@ async def _engine(
             readiness=readiness,
             database=connections,
             patience=patience,
-            flush_interval_s=settings.flush_interval_s,
+            rest_interval_s=settings.flush_interval_s,
             rules=source.rules,
             topic=topic,
             current=current,
-            flusher=Flusher(connections, patience, f"{version('metering')} replay", telemetry.instruments),
+            flusher=flusher,
         )
     finally:
+        flusher.close()
         connections.terminate()
         telemetry.close()
 

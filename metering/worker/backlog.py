@@ -47,9 +47,11 @@ def joined(stretches: Sequence[Stretch]) -> Stretch:
 class Backlog:
     """Stretches that wait for their batch, and a count of everything that is held until it is committed."""
 
-    def __init__(self, settings: Settings, flush_interval_s: float) -> None:
+    def __init__(self, settings: Settings, flush_interval_s: float, rest_interval_s: float) -> None:
         self._settings = settings
-        self._flush_interval_s = flush_interval_s
+        self._flush_interval_s = flush_interval_s  # how old a batch becomes while more is coming,
+        self._rest_interval_s = rest_interval_s  # and when all that is in the log has been taken
+        self._is_at_rest = False
         self._waiting: dict[int, list[Stretch]] = {}
         self._waiting_records = 0
         self._waiting_bytes = 0
@@ -91,6 +93,12 @@ class Backlog:
         if self._due_in_s() == 0:
             self._arrived.set()
 
+    def rest(self, *, is_at_rest: bool) -> None:
+        """Whether all that is in the log has been taken."""
+        if is_at_rest and not self._is_at_rest:
+            self._arrived.set()  # who waits, waits for less from now on
+        self._is_at_rest = is_at_rest
+
     async def due(self) -> bool:
         """Wait until a batch is full or old enough; False when nothing is left and nothing will come."""
         while (wait_s := self._due_in_s()) != 0:
@@ -98,7 +106,7 @@ class Backlog:
                 return False
             self._arrived.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._flush_interval_s if wait_s is None else wait_s):
+                async with asyncio.timeout(self._interval_s if wait_s is None else wait_s):
                     await self._arrived.wait()
         return True
 
@@ -147,6 +155,10 @@ class Backlog:
         self._closed = True
         self._arrived.set()
 
+    @property
+    def _interval_s(self) -> float:
+        return self._rest_interval_s if self._is_at_rest else self._flush_interval_s
+
     def _due_in_s(self) -> float | None:
         """Seconds until a batch is due; None while nothing waits."""
         if self._oldest_at is None or not self._waiting:
@@ -157,4 +169,4 @@ class Backlog:
         )
         if full or self._closed:
             return 0
-        return max(0.0, self._oldest_at + self._flush_interval_s - time.monotonic())
+        return max(0.0, self._oldest_at + self._interval_s - time.monotonic())

@@ -39,7 +39,7 @@ class Counting:
     def __init__(
         self, engine: Engine, consumer: AIOKafkaConsumer, owned: Mapping[int, Owned], witness: Witness
     ) -> None:
-        backlog = Backlog(engine.settings, engine.flush_interval_s)
+        backlog = Backlog(engine.settings, engine.settings.flush_interval_s, engine.rest_interval_s)
         on_stopped = witness.stopped
         fetchable = asyncio.Event()
 

@@ -64,6 +64,7 @@ class Database:
             # A worker that is frozen in the middle of a flush loses its locks when it loses its partitions.
             idle_in_transaction_timeout_s=settings.session_timeout_s,
         )
+        # Used in the flusher's own loop alone.
         self.flushes = Line("flushes", self._dsn, self._options, instruments)
         self.loads = Line("loads", self._dsn, self._options, instruments)
         self.chores = Line("chores", self._dsn, self._options, instruments)
@@ -83,6 +84,6 @@ class Database:
             connection.terminate()
 
     def terminate(self) -> None:
-        """End every connection without a word."""
-        for line in (self.flushes, self.loads, self.chores, self.outbox):
+        """End every connection but that of flushes, which is its flusher's, without a word."""
+        for line in (self.loads, self.chores, self.outbox):
             line.terminate()

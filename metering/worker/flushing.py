@@ -13,6 +13,7 @@ from aggregator.store.cache import StoreCache
 from aggregator.store.errors import CatalogMoved, Fenced, StoreRejected, UnknownOutcome
 from aggregator.store.flush import Flushed, Resolution, flush, resolve
 from aggregator.store.ledger import Stamp
+from metering.process.own_loop import OwnLoop
 from metering.process.patience import Patience
 from metering.telemetry import Instruments, catalogue
 from metering.worker.database import Database
@@ -24,7 +25,11 @@ CONTRADICTION: Final = asyncpg.IntegrityConstraintViolationError
 
 
 class Flusher:
-    """One flush at a time, each to its end."""
+    """One flush at a time, each to its end.
+
+    A flush is many round trips, and the process's loop is busy decoding and folding when each answer comes: a
+    loop of its own does not keep the server, and the locks held there, waiting.
+    """
 
     def __init__(self, database: Database, patience: Patience, worker: str, instruments: Instruments) -> None:
         self._database = database
@@ -32,6 +37,11 @@ class Flusher:
         self._worker = worker
         self._instruments = instruments
         self._cache = StoreCache()
+        self._own_loop = OwnLoop("flushes")
+
+    def close(self) -> None:
+        """End the connection without a word, and the thread."""
+        self._own_loop.close(self._database.flushes.terminate)
 
     async def write(
         self,
@@ -69,8 +79,7 @@ class Flusher:
         began_s = time.monotonic()
         result = "failed"
         try:
-            async with self._database.flushes.use() as connection:
-                flushed = await flush(connection, batches, epochs, kinds, self._cache, stamp)
+            flushed = await self._own_loop.run(self._flush(batches, epochs, kinds, stamp))
             result = "committed"
             self._measure(flushed)
         except (CatalogMoved, Fenced) as refusal:
@@ -91,6 +100,12 @@ class Flusher:
         self._instruments.record(catalogue.FLUSH_STATEMENTS, flushed.statements)
         for stage, seconds in flushed.stage_s.items():
             self._instruments.record(catalogue.FLUSH_STAGE_DURATION, seconds, stage=stage)
+
+    async def _flush(
+        self, batches: Sequence[Batch], epochs: Mapping[int, int], kinds: Mapping[int, str], stamp: Stamp
+    ) -> Flushed:
+        async with self._database.flushes.use() as connection:
+            return await flush(connection, batches, epochs, kinds, self._cache, stamp)
 
     async def _resolved(self, batches: Sequence[Batch], epochs: Mapping[int, int]) -> bool:
         """Whether a doubtful flush is committed, by the word of the database itself."""

@@ -111,6 +111,7 @@ class Intake:
                 owned.end_offset = highwater
             if owned.fetchable and position != owned.position:
                 self._account(owned, position, records.get(owned.log, ()), began_ns, ended_ns)
+        self._backlog.rest(is_at_rest=all(owned.taken for owned in fetchable))
         return sum(map(len, records.values()))
 
     def _account(

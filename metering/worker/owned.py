@@ -54,6 +54,11 @@ class Owned:
         return self.stop is None and not self.suspended and not is_over
 
     @property
+    def taken(self) -> bool:
+        """Whether everything in the log, as far as it is known, has been taken from the client."""
+        return self.end_offset is not None and self.position >= self.end_offset
+
+    @property
     def caught_up(self) -> bool:
         """Whether everything in the log, as far as it is known, is committed."""
         return self.end_offset is not None and self.committed.next_offset >= self.end_offset

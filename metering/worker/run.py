@@ -32,6 +32,7 @@ from metering.worker.housekeeping import Housekeeping
 from metering.worker.measures import Measures
 from metering.worker.opening import START_S, impatient, open_topic
 from metering.worker.outbox import Outbox
+from metering.worker.plain_records import take_plain_records
 from metering.worker.services import Services
 from metering.worker.session import Session
 from metering.worker.stop_notes import StopNotes
@@ -44,7 +45,7 @@ log = structlog.get_logger(__name__)
 REJOIN_S: Final = 1.0
 """Pause before a new membership after one that failed."""
 
-CATCH_UP_INTERVAL_S: Final = 0.2
+CAUGHT_UP_INTERVAL_S: Final = 0.2
 """Who waits for the end of the log should not wait for the last batch to age."""
 
 
@@ -62,6 +63,7 @@ async def run(settings: Settings, *, until_caught_up: bool) -> int:
     shutdown = Shutdown()
     shutdown.listen()
     tune()
+    take_plain_records()
     stamina.instrumentation.set_on_retry_hooks(())  # `server_away` says more
     return await serve(settings, shutdown, until_caught_up=until_caught_up)
 
@@ -165,6 +167,8 @@ async def _services(
     database = Database(settings, instruments)
     opened.callback(database.terminate)
     patience = Patience("database", database_passes, readiness, instruments)
+    flusher = Flusher(database, patience, f"{version('metering')} {settings.instance}", instruments)
+    opened.callback(flusher.close)
     brokers = Patience("brokers", brokers_pass, readiness, instruments)
     with impatient(readiness):
         async with asyncio.timeout(START_S):
@@ -197,14 +201,14 @@ async def _services(
         shutdown=shutdown,
         database=database,
         patience=patience,
-        flush_interval_s=min(settings.flush_interval_s, CATCH_UP_INTERVAL_S)
+        rest_interval_s=min(settings.flush_interval_s, CAUGHT_UP_INTERVAL_S)
         if until_caught_up
         else settings.flush_interval_s,
         rules=rules,
         topic=topic,
         producer=producer,
         current=current,
-        flusher=Flusher(database, patience, f"{version('metering')} {settings.instance}", instruments),
+        flusher=flusher,
         measures=measures,
         outbox=Outbox(rules, database, patience, producer, instruments),
         housekeeping=Housekeeping(database, patience),

@@ -30,7 +30,7 @@ class Engine:
     readiness: Readiness
     database: Database
     patience: Patience  # with the database
-    flush_interval_s: float
+    rest_interval_s: float  # a batch is flushed when it is this old, if all that is in the log has been taken
     rules: TopicRules
     topic: Topic
     current: CurrentCatalog

@@ -37,7 +37,7 @@ class Taken:
             consumer.seek(owned.log, 0)
         self.stops: list[Stop] = []
         self.out_of_range: list[int] = []
-        self.backlog = Backlog(settings, settings.flush_interval_s)
+        self.backlog = Backlog(settings, settings.flush_interval_s, settings.flush_interval_s)
         self.intake = Intake(
             settings,
             consumer,

@@ -9,14 +9,14 @@ from metering.settings import Settings
 from metering.worker.backlog import Backlog, Stretch, joined
 
 
-def small(flush_interval_s: float = 60.0) -> Backlog:
+def small(flush_interval_s: float = 60.0, rest_interval_s: float = 60.0) -> Backlog:
     given: dict[str, Any] = {
         "flush_records": 10,
         "flush_bytes": 1_000,
         "buffer_records": 30,
         "buffer_bytes": 3_000,
     }
-    return Backlog(Settings(**given), flush_interval_s)
+    return Backlog(Settings(**given), flush_interval_s, rest_interval_s)
 
 
 def stretch(
@@ -52,6 +52,20 @@ async def test_a_batch_is_due_when_its_bytes_are_many() -> None:
     backlog = small()
     backlog.add(stretch(0, 0, 2, size=500))
     assert await is_due(backlog) is True
+
+
+async def test_a_batch_is_due_sooner_when_nothing_more_is_to_come() -> None:
+    backlog = small(rest_interval_s=0.01)
+    waiting = asyncio.create_task(backlog.due())
+    backlog.add(stretch(0, 0, 5))
+    backlog.rest(is_at_rest=False)
+    assert await is_due(backlog) is None
+    backlog.rest(is_at_rest=True)
+    assert await waiting is True
+    backlog.take()
+    backlog.add(stretch(0, 5, 6))
+    backlog.rest(is_at_rest=False)
+    assert await is_due(backlog) is None
 
 
 async def test_a_batch_that_is_old_is_due_even_if_it_is_only_a_gap() -> None:
