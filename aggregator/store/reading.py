@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from aggregator.store import totals
-from aggregator.store.connection import END_US, Connection
+from aggregator.store.connection import Connection
 from aggregator.store.rated import Version
 from aggregator.store.statements import STATEMENTS
 from aggregator.store.totals import Total
 
+_LATEST_US: Final = 2**63 - 1  # no window begins then; and a cursor has room for it
 SUBJECTS_AT_ONCE: Final = 100
 """Most subjects that one page looks at: a page may end early, and the next goes on behind it."""
 
@@ -92,7 +93,7 @@ def _behind(one: tuple[Place, Total], after: Place | None) -> bool:
 
 def _all_of(subject: str) -> Place:
     """The place behind everything of a subject."""
-    return Place(subject, END_US, is_other=True, groups=(), aggregation="")
+    return Place(subject, _LATEST_US, is_other=True, groups=(), aggregation="")
 
 
 async def _subjects(connection: Connection, query: UsageQuery, first: str) -> list[str]:

@@ -32,6 +32,7 @@ from aggregator.store.statements import STATEMENTS
 from schemas.plan import Plan
 from schemas.price import MeteredCharge
 
+_LATEST_US: Final = 2**63 - 1  # no gap begins then; and a cursor has room for it
 SUBJECTS_AT_ONCE: Final = 1000
 """About so many subjects are looked at for one page: it may end early, and the next goes on behind it."""
 
@@ -82,21 +83,17 @@ async def page(connection: Connection, query: Query, after: Place | None, limit:
         if after is not None and meter < after.meter:
             continue
         first = after.subject if after is not None and meter == after.meter else ""
-        while True:
-            subjects = await _subjects(connection, query, versions, first)
-            found += [
-                one
-                for one in await _unpaid(connection, query, meter, versions, subjects)
-                if after is None or order_of(one.place) > order_of(after)
-            ]
-            if len(found) > limit:
-                return Page(found[:limit], found[limit - 1].place)
-            looked_at += len(subjects)
-            if looked_at >= SUBJECTS_AT_ONCE:
-                return Page(found, _all_of(meter, subjects[-1]))
-            if not subjects or query.subject is not None or len(subjects) < SUBJECTS_AT_ONCE:
-                break
-            first = subjects[-1]
+        subjects = await _subjects(connection, query, versions, first)
+        found += [
+            one
+            for one in await _unpaid(connection, query, meter, versions, subjects)
+            if after is None or order_of(one.place) > order_of(after)
+        ]
+        if len(found) > limit:
+            return Page(found[:limit], found[limit - 1].place)
+        looked_at += len(subjects)
+        if looked_at >= SUBJECTS_AT_ONCE:
+            return Page(found, _all_of(meter, subjects[-1]))
     return Page(found, None)
 
 
@@ -196,7 +193,7 @@ async def _gaps(
 
 def _all_of(meter: str, subject: str) -> Place:
     """The place behind everything of a meter's subject."""
-    return Place(meter, subject, END_US, "", is_other=True, groups=())
+    return Place(meter, subject, _LATEST_US, "", is_other=True, groups=())
 
 
 def _ask(one: Unpaid, meters: Meters, plans: Sequence[Plan], questions: Questions) -> dict[bool, int]:

@@ -5,7 +5,18 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from metering.api import feed, finality, meters, plans, probes, provisional, rated, subscriptions, usage
+from metering.api import (
+    feed,
+    finality,
+    meters,
+    plans,
+    probes,
+    provisional,
+    rated,
+    subscriptions,
+    unrated,
+    usage,
+)
 from metering.api.bodies import add_models
 from metering.api.observing import Observing
 from metering.api.problems import MEDIA_TYPE, Problems
@@ -59,7 +70,7 @@ def make_app(services: Services) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.add_middleware(Observing, telemetry=services.telemetry, answer=problems.answer)
-    for resource in (meters, usage, finality, plans, subscriptions, provisional, rated, feed):
+    for resource in (meters, usage, finality, plans, subscriptions, provisional, rated, unrated, feed):
         app.include_router(resource.router)
     app.include_router(probes.router)
     return app

@@ -49,6 +49,7 @@ for group, commands in {
     _LOOK: {
         "totals": ("totals:totals", "Show what was counted."),
         "rated": ("rated:rated", "Show what periods come to."),
+        "unrated": ("unrated:show", "Show usage that nobody pays for, and who has fallen silent."),
         "status": ("status:status", "Show partitions, lag and what is refused."),
         "finality": ("finality:finality", "Show what is final, what is next and what blocks it."),
         "doctor": ("doctor:doctor", "Check the configuration, the servers and the ledger."),

@@ -10,6 +10,7 @@ from integration.store.counting import Store
 
 from aggregator.batch import HOUR_US
 from aggregator.store import finality, totals
+from aggregator.store.reading import SUBJECTS_AT_ONCE
 from metering.api.cursors import cursor
 from schemas.instant import format_time
 from schemas.number import plain_text
@@ -202,3 +203,10 @@ async def test_meters_are_shown_with_their_versions(api: Api) -> None:
 
 def _key(row: dict[str, object]) -> tuple[object, ...]:
     return (row["subject"], row["start"], str(row["group"]))
+
+
+async def test_pages_that_end_between_subjects_go_on(api: Api, store: Store) -> None:
+    subjects = [f"subject-{number:03}" for number in range(2 * SUBJECTS_AT_ONCE + 1)]
+    await store.flush(store.logs[0].batch(Spoken(1, subject) for subject in subjects))
+    rows = await api.every("/v1/usage", await api.token(), meter="usage_sum", limit=1000)
+    assert [one["subject"] for one in rows] == subjects
