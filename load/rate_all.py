@@ -67,5 +67,5 @@ async def rate_all(settings: Settings) -> Rated:
 
 
 if __name__ == "__main__":
-    tune()  # as `metering rate` does
+    tune()  # as every command does
     print(json.dumps(uvloop.run(rate_all(load_settings()))._asdict()))

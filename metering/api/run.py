@@ -7,7 +7,6 @@ import structlog
 from metering.api.server import ApiServer
 from metering.process.health import probes
 from metering.process.shutdown import Shutdown
-from metering.process.tuning import tune
 from metering.settings import Settings
 from metering.telemetry import start_telemetry
 
@@ -23,7 +22,6 @@ async def run(settings: Settings) -> int:
     Raises:
         UsageError: an address cannot be listened at (`settings_invalid`).
     """
-    tune()
     shutdown = Shutdown()
     shutdown.listen()
     telemetry = start_telemetry(settings, "api")

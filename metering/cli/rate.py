@@ -7,7 +7,6 @@ from cyclopts import Parameter
 
 from metering.cli.output import Json
 from metering.process.exclusive import run_exclusively
-from metering.process.tuning import tune
 from metering.rater import Rater
 from metering.settings import load_settings
 from metering.telemetry import configure_logging
@@ -28,5 +27,4 @@ def rate(
     if as_json:
         settings = settings.model_copy(update={"log_format": "json"})
     configure_logging(settings)
-    tune()
     return uvloop.run(run_exclusively(settings, Rater(settings), once=once))

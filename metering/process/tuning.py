@@ -1,4 +1,4 @@
-"""How the interpreter is set for this work: large batches, and a memory of many ids."""
+"""How the interpreter is set for this work, in every command: large batches, and a memory of many ids."""
 
 import ctypes
 import gc

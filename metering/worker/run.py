@@ -20,7 +20,6 @@ from metering.errors import MeteringError, UnreachableError
 from metering.process.health import Readiness, probes
 from metering.process.patience import Patience, brokers_pass, database_passes
 from metering.process.shutdown import Shutdown, StoppedEarlyError
-from metering.process.tuning import tune
 from metering.settings import Settings
 from metering.telemetry import Telemetry, catalogue, start_telemetry
 from metering.worker.catalog import CurrentCatalog
@@ -62,7 +61,6 @@ async def run(settings: Settings, *, until_caught_up: bool) -> int:
     """
     shutdown = Shutdown()
     shutdown.listen()
-    tune()
     take_plain_records()
     stamina.instrumentation.set_on_retry_hooks(())  # `server_away` says more
     return await serve(settings, shutdown, until_caught_up=until_caught_up)
