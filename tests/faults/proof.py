@@ -47,9 +47,9 @@ async def is_exact_so_far(scenario: Scenario) -> Account:
     assert await by_the_database(witness, scenario.meters) == expected
     await _nobody_writes_after_another_claim(scenario, witness)
     if scenario.closers:
-        await _all_is_closed(scenario, witness)
+        await all_is_closed(scenario, witness)
     await _refusals_are_kept(witness, logs)
-    totals, _ = await asyncio.gather(_totals(scenario), _doctor_is_content(scenario))
+    totals, _ = await asyncio.gather(_totals(scenario), doctor_is_content(scenario))
     assert totals == {
         key: (events, len(value) if isinstance(value, frozenset) else _number(value))
         for key, (events, value) in expected.totals.items()
@@ -104,7 +104,7 @@ async def _nobody_writes_after_another_claim(scenario: Scenario, witness: Connec
                 assert all(row["epoch"] >= epoch for row in behind if row["next_offset"] > offset)
 
 
-async def _all_is_closed(scenario: Scenario, witness: Connection) -> None:
+async def all_is_closed(scenario: Scenario, witness: Connection) -> None:
     """Closers have come through all of it: what the frontiers allow is final, and doctor says of the rest."""
 
     async def is_closed() -> bool:
@@ -169,7 +169,7 @@ def _number(value: int | str | Decimal | None) -> Decimal | None:
     return None if value is None else Decimal(value)
 
 
-async def _doctor_is_content(scenario: Scenario) -> None:
+async def doctor_is_content(scenario: Scenario) -> None:
     doctor = scenario.commands.start("doctor", "--json")
     assert await doctor.ended(deadline_s=60) in (0, 1)
     checks = [json.loads(line) for line in doctor.output.read_text().splitlines()]

@@ -206,15 +206,16 @@ class Scenario:
 
     async def counted(self) -> int | None:
         """Offsets accounted for so far; None while the database does not answer."""
+        counted = await self.answer("SELECT sum(next_offset - first_offset) FROM ingest_partition")
+        return None if counted is None else int(counted)
+
+    async def answer(self, question: str) -> Any:
+        """One value that the database says; None while it does not answer."""
         try:
             async with self._turn:
-                witness = await self.witness()
-                counted = await witness.fetchval(
-                    "SELECT sum(next_offset - first_offset) FROM ingest_partition"
-                )
+                return await (await self.witness()).fetchval(question)
         except _DATABASE_AWAY:
             return None
-        return int(counted)
 
     async def next_offsets(self) -> dict[int, int]:
         """By partition, how far it is counted."""

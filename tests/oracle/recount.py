@@ -75,6 +75,8 @@ class Recount:
     voids: list[tuple[int, str, str, Any, int, Any]] = field(default_factory=list)
     ids_by_hour: Counter[int] = field(default_factory=Counter)
     unmetered: int = 0
+    accepted: list[tuple[int, LoggedEvent]] = field(default_factory=list)
+    """What counts, each with the frontier that it was counted at."""
 
 
 def recount(  # noqa: C901, PLR0912, PLR0915 - one plain loop is the point
@@ -149,6 +151,7 @@ def recount(  # noqa: C901, PLR0912, PLR0915 - one plain loop is the point
             continue
         found.outcomes["accepted"] += 1
         found.ids_by_hour[hour] += 1
+        found.accepted.append((frontier, logged))
         accepted[identity].append((hour, event.content))
         matched = False
         for meter in meters:
