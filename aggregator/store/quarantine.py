@@ -44,6 +44,14 @@ class Kept(NamedTuple):
     headers: Headers
 
 
+class Pile(NamedTuple):
+    """What is in quarantine for one reason."""
+
+    code: str
+    rows: int
+    oldest_us: int  # age
+
+
 class _Columns(NamedTuple):
     """A row as `insert_quarantined` takes it."""
 
@@ -98,6 +106,12 @@ async def counts(connection: Connection) -> dict[str, int]:
     """How much is kept in quarantine, by code."""
     rows = await connection.fetch(STATEMENTS["quarantine_counts"])
     return {row["code"]: row["rows"] for row in rows}
+
+
+async def ages(connection: Connection) -> list[Pile]:
+    """How much is kept in quarantine of each code, and for how long the oldest."""
+    rows = await connection.fetch(STATEMENTS["quarantine_ages"])
+    return [Pile(row["code"], row["rows"], row["oldest"]) for row in rows]
 
 
 async def newest(

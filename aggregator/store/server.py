@@ -60,3 +60,22 @@ async def waiting_work(connection: Connection) -> WaitingWork:
 async def wrong_grants(connection: Connection) -> list[WrongGrant]:
     """Privileges that are not as migrations made them; none means that all is well."""
     return [WrongGrant(*row) for row in await connection.fetch(STATEMENTS["wrong_grants"])]
+
+
+class Burden(NamedTuple):
+    """What weighs on the server."""
+
+    size_bytes: int  # of the database
+    oldest_transaction_us: int | None  # None: none is open, or may be seen
+
+
+async def burden(connection: Connection) -> Burden:
+    """Size of the database, and how long the oldest transaction has been open."""
+    row = await connection.fetchrow(STATEMENTS["server_burden"])
+    return Burden(0, None) if row is None else Burden(row["size_bytes"], row["oldest_transaction"])
+
+
+async def dead_rows(connection: Connection) -> dict[str, int]:
+    """Row versions that wait to be cleared away, by table; partitions by time count for their table."""
+    rows = await connection.fetch(STATEMENTS["dead_rows"])
+    return {row["table_name"]: row["rows"] for row in rows}

@@ -24,7 +24,7 @@ def document(seen: Look) -> dict[str, Any]:
         "newest_event_time": None if accounts is None else time_text(accounts.newest_event_us),
         "freshness_s": None if accounts is None else _seconds(accounts.freshness_us),
         "outbox_pending": None if accounts is None else accounts.outbox_pending,
-        "quarantine": {} if accounts is None else dict(accounts.quarantine),
+        "quarantine": dict(seen.quarantine),
         "stops": [] if accounts is None else [stop._asdict() for stop in accounts.stops],
         "meters": [] if accounts is None else [_meter(one) for one in accounts.meters],
         "partitions": [] if accounts is None else [_partition(accounts, one) for one in seen.standings],

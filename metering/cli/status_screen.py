@@ -1,6 +1,6 @@
 """A look at everything, on one screen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -65,7 +65,7 @@ def _parts(seen: Look) -> Iterator[RenderableType]:
             (_meter(one) for one in accounts.meters),
         )
     yield Text(_finality(accounts))
-    yield from _remarks(accounts)
+    yield from _remarks(accounts, seen.quarantine)
 
 
 def _partition(accounts: Accounts, one: Standing) -> tuple[object, ...]:
@@ -117,13 +117,13 @@ def _finality(accounts: Accounts) -> str:
     return f"Final up to {until} less each meter's grace: partition {last.partition} is last."
 
 
-def _remarks(accounts: Accounts) -> Iterator[Text]:
+def _remarks(accounts: Accounts, quarantine: Mapping[str, int]) -> Iterator[Text]:
     if accounts.newest_event_us is not None:
         age = "" if accounts.freshness_us is None else f", {duration_text(accounts.freshness_us)} ago"
         yield Text(f"The newest event that is counted is of {time_text(accounts.newest_event_us)}{age}.")
     at_work = ", ".join(f"{duty}: {accounts.at_work[duty] or 'nobody'}" for duty in (CLOSER, RATER))
     yield Text(f"At work: {at_work}. Catalog head {accounts.catalog_head}.")
-    refused = ", ".join(f"{count:,} {code}" for code, count in accounts.quarantine.items())
+    refused = ", ".join(f"{count:,} {code}" for code, count in quarantine.items())
     yield Text(f"In quarantine: {refused or 'nothing'}.")
     if accounts.outbox_pending:
         yield Text(f"{accounts.outbox_pending:,} misplaced records wait to be republished.", "yellow")

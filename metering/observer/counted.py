@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aggregator.finality import MeterFinality, meter_finality
-from aggregator.store import finality, load, outbox, quarantine, status, stops, turns
+from aggregator.store import finality, load, outbox, status, stops, turns
 from aggregator.store.connection import Connection
 from aggregator.store.status import CountedTopic, PartitionStatus
 from aggregator.store.stops import StandingStop
@@ -13,6 +13,7 @@ from metering.observer.logs import Counted
 
 CLOSER: Final = "closer"
 RATER: Final = "rater"
+DUTIES: Final = (CLOSER, RATER, "observer", "auditor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,11 @@ class Accounts:
     catalog_head: int
     closing_us: int | None  # log time; None: nothing was closed yet
     meters: Sequence[MeterFinality]
+    versions: Mapping[int, str]  # meter versions: the meter's name
+    reached_us: int | None  # log time that every partition has reached; None: one has no record yet
     at_work: Mapping[str, str | None]  # duty: who is at work; None: nobody
     stops: Sequence[StandingStop]
     outbox_pending: int
-    quarantine: Mapping[str, int]  # by code
 
     @property
     def counted(self) -> dict[int, Counted]:
@@ -70,7 +72,7 @@ async def read_accounts(connection: Connection) -> Accounts:
     topic = await status.counted_topic(connection)
     partitions = await status.partitions(connection)
     state = await finality.finality(connection)
-    holders = {duty: await turns.holder(connection, duty) for duty in (CLOSER, RATER)}
+    holders = {duty: await turns.holder(connection, duty) for duty in DUTIES}
     return Accounts(
         topic=topic,
         partitions=partitions,
@@ -80,8 +82,9 @@ async def read_accounts(connection: Connection) -> Accounts:
             meter_finality(versions, state.final_before_us, state.frontiers)
             for versions in state.meters.values()
         ],
+        versions={rule.meter_version_id: rule.meter for rule in state.rules},
+        reached_us=state.reached_us,
         at_work={duty: None if holder is None else holder.name for duty, holder in holders.items()},
         stops=await stops.standing(connection),
         outbox_pending=await outbox.pending(connection),
-        quarantine=await quarantine.counts(connection),
     )

@@ -44,6 +44,27 @@ class LogPosition(NamedTuple):
         return max(0, self.newest_us - since_us)
 
 
+@asynccontextmanager
+async def brokers(settings: Settings) -> AsyncIterator[AIOKafkaClient]:
+    """A bare connection to the brokers, which answer in time or not at all.
+
+    Raises:
+        UnreachableError: they do not answer, or refuse (`kafka_unreachable`, `kafka_refused`).
+    """
+    async with broker_errors(settings):
+        client = AIOKafkaClient(
+            **kafka_options(settings),
+            client_id=f"{settings.instance}-observer",
+            request_timeout_ms=round(ANSWER_S * 1000),
+        )
+        try:
+            async with _in_time():
+                await client.bootstrap()
+            yield client
+        finally:
+            await client.close()
+
+
 class TopicLogs:
     """Asks the leaders of one topic, on connections of its own; member of no group."""
 
@@ -59,19 +80,10 @@ class TopicLogs:
         Raises:
             UnreachableError: they do not answer, or refuse (`kafka_unreachable`, `kafka_refused`).
         """
-        async with broker_errors(settings):
-            client = AIOKafkaClient(
-                **kafka_options(settings),
-                client_id=f"{settings.instance}-observer",
-                request_timeout_ms=round(ANSWER_S * 1000),
-            )
-            try:
-                async with _in_time():
-                    await client.bootstrap()
-                    await client.set_topics([topic])
-                yield cls(client, topic)
-            finally:
-                await client.close()
+        async with brokers(settings) as client:
+            async with _in_time():
+                await client.set_topics([topic])
+            yield cls(client, topic)
 
     async def look(self, counted: Mapping[int, Counted]) -> dict[int, LogPosition]:
         """Where the logs of these partitions stand; asked after `counted` was read, so never behind it.

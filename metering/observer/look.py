@@ -6,12 +6,12 @@ from typing import Final
 
 from aggregator.health.group import GroupState, group_state
 from aggregator.health.partition import State
-from aggregator.store import migrate
+from aggregator.store import migrate, quarantine
 from aggregator.store.status import PartitionStatus
 from metering.database import database
 from metering.errors import UnreachableError
 from metering.observer.counted import Accounts, read_accounts
-from metering.observer.logs import Counted, LogPosition, TopicLogs
+from metering.observer.logs import Counted, LogPosition, TopicLogs, brokers
 from metering.observer.past import Past
 from metering.settings import Settings
 
@@ -48,6 +48,7 @@ class Look:
 
     accounts: Accounts | None  # None: the database is away
     standings: Sequence[Standing]  # one a partition; none without the database
+    quarantine: Mapping[str, int]  # by code
     problems: Mapping[str, UnreachableError]  # by server
 
     @property
@@ -73,10 +74,11 @@ class Looks:
             async with database(self._settings) as connection:
                 await migrate.require_migrated(connection)
                 accounts = await read_accounts(connection)
+                refused = await quarantine.counts(connection)
         except UnreachableError as error:
-            return Look(None, [], {POSTGRES: error, **await self._kafka_problem()})
-        logs, problems = await self._logs(accounts)
-        return Look(accounts, self.standings(accounts, logs), problems)
+            return Look(None, [], {}, {POSTGRES: error, **await self._kafka_problem()})
+        logs, problems = await self.logs(accounts)
+        return Look(accounts, self.standings(accounts, logs), refused, problems)
 
     def standings(self, accounts: Accounts, logs: Mapping[int, LogPosition]) -> list[Standing]:
         """Judge every partition by what is seen now and what was seen before."""
@@ -90,9 +92,10 @@ class Looks:
             Standing(one, logs.get(one.partition), states.get(one.partition)) for one in accounts.partitions
         ]
 
-    async def _logs(
+    async def logs(
         self, accounts: Accounts
     ) -> tuple[Mapping[int, LogPosition], Mapping[str, UnreachableError]]:
+        """What the brokers say of the logs; or why they do not."""
         if accounts.topic is None:
             return {}, await self._kafka_problem()
         try:
@@ -104,7 +107,7 @@ class Looks:
     async def _kafka_problem(self) -> Mapping[str, UnreachableError]:
         """Whether brokers answer at all, where there is nothing else to ask them."""
         try:
-            async with TopicLogs.connect(self._settings, self._settings.topic):
+            async with brokers(self._settings):
                 return {}
         except UnreachableError as error:
             return {KAFKA: error}

@@ -18,10 +18,10 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import asyncpg
 import stamina
@@ -37,7 +37,7 @@ from metering.process.patience import Patience, database_passes
 from metering.process.shutdown import Shutdown
 from metering.settings import Settings
 from metering.telemetry import Instruments, Telemetry, catalogue, start_telemetry
-from metering.telemetry.kinds import Process
+from metering.telemetry.kinds import Gauge, Process
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +48,11 @@ START_S: Final = 60.0
 """Longest wait for the database at the start, and with `once` at any time."""
 
 INTERRUPTED: Final = 128 + signal.SIGINT
+
+_OF_EACH_PROCESS: Final = frozenset(
+    {catalogue.READY, catalogue.LAST_STEP, catalogue.SERVER_UP, catalogue.SERVER_SKEW}
+)
+"""What a process says of itself, whoever's turn it is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,13 +87,20 @@ class Duty(Protocol):
         """
 
 
-async def run_exclusively(settings: Settings, duty: Duty, *, once: bool = False) -> int:
+Beside = Callable[[Instruments], Coroutine[Any, Any, None]]
+"""What a process does all the while, whoever's turn it is, until it is cancelled."""
+
+
+async def run_exclusively(
+    settings: Settings, duty: Duty, *, once: bool = False, beside: Beside | None = None
+) -> int:
     """Do a duty whenever it is this process's turn, until SIGTERM: the whole of a process.
 
     Args:
         settings: of this process.
         duty: what to do.
         once: end when nothing is left to do, whoever has done it.
+        beside: what else it does; then a database that is away when this begins is waited for like later.
 
     Returns:
         0, the exit code; 130 if `once` was interrupted before it was done.
@@ -100,17 +112,20 @@ async def run_exclusively(settings: Settings, duty: Duty, *, once: bool = False)
     shutdown = Shutdown()
     shutdown.listen()
     stamina.instrumentation.set_on_retry_hooks(())  # `server_away` says more
-    return await serve(settings, duty, shutdown, once=once)
+    return await serve(settings, duty, shutdown, once=once, beside=beside)
 
 
-async def serve(settings: Settings, duty: Duty, shutdown: Shutdown, *, once: bool = False) -> int:
+async def serve(
+    settings: Settings, duty: Duty, shutdown: Shutdown, *, once: bool = False, beside: Beside | None = None
+) -> int:
     """Do a duty until told to stop; see `run_exclusively`."""
     telemetry = start_telemetry(settings, duty.name)
     readiness = Readiness(duty.name, telemetry.instruments)
-    exclusive = _Exclusive(settings, duty, shutdown, readiness, telemetry, once=once)
+    start_s = None if beside is not None and not once else START_S
+    exclusive = _Exclusive(settings, duty, shutdown, readiness, telemetry, start_s, once=once)
     code: str | None = None
     try:
-        async with probes(settings, readiness.told, telemetry):
+        async with probes(settings, readiness.told, telemetry), _doing(beside, telemetry.instruments):
             is_done = await exclusive.run()
     except BaseException as error:
         code = error.code if isinstance(error, (MeteringError, StoreError)) else type(error).__name__
@@ -137,10 +152,12 @@ class _Exclusive:
         shutdown: Shutdown,
         readiness: Readiness,
         telemetry: Telemetry,
+        start_s: float | None,
         *,
         once: bool,
     ) -> None:
         self.steps = 0
+        self._start_s = start_s
         self._settings = settings
         self._duty = duty
         self._once = once
@@ -153,6 +170,7 @@ class _Exclusive:
 
     async def run(self) -> bool:
         """Do the duty until told to stop, a step under way to its end; whether it was done before that."""
+        self._instruments.set(catalogue.AT_WORK, 0, duty=self._duty.name)
         doing = asyncio.create_task(self._do())
         told = asyncio.create_task(self._stopping.wait())
         try:
@@ -171,7 +189,7 @@ class _Exclusive:
     async def _do(self) -> None:
         """Take turns until there is nothing to do, or for ever."""
         try:
-            async with asyncio.timeout(START_S) as self._deadline:
+            async with asyncio.timeout(self._start_s) as self._deadline:
                 await self._patience.until_done(self._duty.name, self._attempt)
         except TimeoutError as error:
             away = TimeoutError(f"no answer within {START_S:.0f} s")
@@ -256,13 +274,34 @@ class _Exclusive:
             log.warning("turn_lost", duty=self._duty.name)
             raise
         finally:
-            self._instruments.set(catalogue.AT_WORK, 0, duty=self._duty.name)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Another may be at work from now on: what only that one knows is not reported any more."""
+        for gauge in catalogue.CATALOGUE:
+            if not isinstance(gauge, Gauge) or gauge in _OF_EACH_PROCESS:
+                continue
+            if self._duty.name in gauge.of:
+                self._instruments.replace(gauge, ())
+        self._instruments.set(catalogue.AT_WORK, 0, duty=self._duty.name)
 
     def _is_well(self, *, is_at_work: bool) -> None:
         """Who waits for a turn is ready too: it does what it is there for."""
         self._readiness.clear(self._duty.name)
         self._readiness.clear("database")
         self._instruments.set(catalogue.AT_WORK, int(is_at_work), duty=self._duty.name)
+
+
+@asynccontextmanager
+async def _doing(beside: Beside | None, instruments: Instruments) -> AsyncIterator[None]:
+    """Do it for as long as the block runs."""
+    task = None if beside is None else asyncio.create_task(beside(instruments))
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+            await asyncio.wait((task,))
 
 
 async def _unless_cancelled(doing: "asyncio.Task[None]") -> bool:

@@ -23,7 +23,9 @@ from metering.telemetry.labels import (
     RESOLUTION,
     ROUTE,
     SERVER,
+    STATE,
     STATUS,
+    TABLE,
     VERSIONS,
 )
 
@@ -32,6 +34,7 @@ CLOSER: Final[tuple[Process, ...]] = ("closer",)
 RATER: Final[tuple[Process, ...]] = ("rater",)
 API: Final[tuple[Process, ...]] = ("api",)
 PUBLISHER: Final[tuple[Process, ...]] = ("publisher",)
+OBSERVER: Final[tuple[Process, ...]] = ("observer",)
 DUTIES: Final[tuple[Process, ...]] = ("closer", "rater", "observer", "auditor")
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -80,21 +83,21 @@ LAG_RECORDS: Final = Gauge(
     "{record}",
     "Records in the log that are not yet counted.",
     (PARTITION,),
-    of=WORKER,
+    of=WORKER + OBSERVER,
 )
 LAG_SECONDS: Final = Gauge(
     "metering.lag.time",
     "s",
     "Newest timestamp of the log less the frontier, by the log's own timestamps; 0 when caught up.",
     (PARTITION,),
-    of=WORKER,
+    of=WORKER + OBSERVER,
 )
 FRONTIER: Final = Gauge(
     "metering.frontier.timestamp",
     "s",
     "Greatest record timestamp counted, in seconds since the Unix epoch.",
     (PARTITION,),
-    of=WORKER,
+    of=WORKER + OBSERVER,
 )
 OWNED_PARTITIONS: Final = Gauge(
     "metering.partitions.owned", "{partition}", "Partitions this process has claimed.", of=WORKER
@@ -104,7 +107,7 @@ STOPPED_PARTITIONS: Final = Gauge(
     "{partition}",
     "1 while a partition is stopped, by code.",
     (PARTITION, CODE),
-    of=WORKER,
+    of=WORKER + OBSERVER,
 )
 REMEMBERED_IDS: Final = Gauge(
     "metering.memory.ids", "{id}", "Event ids that new events are compared with.", (PARTITION,), of=WORKER
@@ -207,7 +210,10 @@ MIRROR_FAILURES: Final = Counter(
 )
 TICKS: Final = Counter("metering.ticks", "{record}", "Tick records written to idle partitions.", of=WORKER)
 OUTBOX_PENDING: Final = Gauge(
-    "metering.outbox.pending", "{record}", "Misplaced records that wait to be republished.", of=WORKER
+    "metering.outbox.pending",
+    "{record}",
+    "Misplaced records that wait to be republished.",
+    of=WORKER + OBSERVER,
 )
 OUTBOX_SENT: Final = Counter(
     "metering.outbox.sent", "{record}", "Repair records republished from the outbox.", of=WORKER
@@ -244,7 +250,7 @@ CLOSING: Final = Gauge(
     "metering.closing.timestamp",
     "s",
     "Log time that every partition has reached, in seconds since the Unix epoch: what is final rests on it.",
-    of=CLOSER,
+    of=CLOSER + OBSERVER,
 )
 FINALITY_DELAY: Final = Gauge(
     "metering.finality.delay",
@@ -252,25 +258,167 @@ FINALITY_DELAY: Final = Gauge(
     "Foremost frontier less the end of the last final window: at least the grace, and at most a window more "
     "while all partitions advance.",
     (METER,),
-    of=CLOSER,
+    of=CLOSER + OBSERVER,
 )
 FINALITY_OVERDUE: Final = Gauge(
     "metering.finality.overdue",
     "s",
     "How long the foremost partition is past the end and grace of the next window, which another holds back.",
     (METER,),
-    of=CLOSER,
+    of=CLOSER + OBSERVER,
 )
 FRONTIER_BEHIND: Final = Gauge(
     "metering.frontier.behind",
     "s",
     "Foremost frontier less this partition's: the greatest of them delays finality.",
     (PARTITION,),
-    of=CLOSER,
+    of=CLOSER + OBSERVER,
 )
 CLOSE_DURATION: Final = Histogram(
     "metering.close.duration", "s", "Time to make final what can be.", bounds=SECONDS, of=CLOSER
 )
+
+SERVER_UP: Final = Gauge(
+    "metering.server.up",
+    "{server}",
+    "1 while the server answers, 0 while it does not: of every observer, whoever is at work.",
+    (SERVER,),
+    of=OBSERVER,
+)
+SERVER_SKEW: Final = Gauge(
+    "metering.server.skew",
+    "s",
+    "How far the server's clock is ahead of this machine's, beyond the time that asking takes; brokers do "
+    "not tell theirs: see `metering.log.ahead`.",
+    (SERVER,),
+    of=OBSERVER,
+)
+LOG_AHEAD: Final = Gauge(
+    "metering.log.ahead",
+    "s",
+    "How far the newest record is ahead of the database's clock, else 0: a broker's clock that is wrong.",
+    (PARTITION,),
+    of=OBSERVER,
+)
+OBSERVE_DURATION: Final = Histogram(
+    "metering.observe.duration", "s", "Time to look at everything once.", bounds=SECONDS, of=OBSERVER
+)
+PARTITION_STATE: Final = Gauge(
+    "metering.partition.state",
+    "{partition}",
+    "1 of the state that the partition is in, 0 of the others; nothing while it cannot be known.",
+    (PARTITION, STATE),
+    of=OBSERVER,
+)
+GROUP_STATE: Final = Gauge(
+    "metering.group.state",
+    "{group}",
+    "1 of the state that the worst partition is in, 0 of the others; nothing while it cannot be known.",
+    (STATE,),
+    of=OBSERVER,
+)
+PARTITION_OWNED: Final = Gauge(
+    "metering.partition.owned",
+    "{partition}",
+    "1 while a worker is connected for it.",
+    (PARTITION,),
+    of=OBSERVER,
+)
+DUTY_HELD: Final = Gauge(
+    "metering.duty.held",
+    "{process}",
+    "1 while some process has the turn, 0 while nobody has: by the database's own word.",
+    (DUTY,),
+    of=OBSERVER,
+)
+FRESHNESS: Final = Gauge(
+    "metering.freshness",
+    "s",
+    "Age of the newest event that is counted, by its own time; only where the log's clock is the brokers'.",
+    of=OBSERVER,
+)
+METER_FRESHNESS: Final = Gauge(
+    "metering.meter.freshness",
+    "s",
+    "How long ago the newest event that the meter has counted was appended, to within a batch; grows while "
+    "there are none to count too: see `metering.meter.silent`.",
+    (METER,),
+    of=OBSERVER,
+)
+FINALITY_BLOCKED: Final = Gauge(
+    "metering.finality.blocked",
+    "s",
+    "Log time that this partition lacks until the meter's next window is final; others have reached it.",
+    (METER, PARTITION),
+    of=OBSERVER,
+)
+QUARANTINED: Final = Gauge(
+    "metering.quarantine.records",
+    "{record}",
+    "Records that lie in quarantine, by code.",
+    (CODE,),
+    of=OBSERVER,
+)
+QUARANTINE_AGE: Final = Gauge(
+    "metering.quarantine.age", "s", "Age of the oldest of them.", (CODE,), of=OBSERVER
+)
+RETENTION_LEFT: Final = Gauge(
+    "metering.retention.left",
+    "s",
+    "Time until Kafka may delete the oldest record that is not counted; all of the retention while there is "
+    "none. Nothing where the log is kept for ever.",
+    (PARTITION,),
+    of=OBSERVER,
+)
+LOG_KEPT: Final = Gauge(
+    "metering.log.kept",
+    "{record}",
+    "Counted records that the log still has; below 0, so many were deleted before they were counted.",
+    (PARTITION,),
+    of=OBSERVER,
+)
+UNRATED_EVENTS: Final = Gauge(
+    "metering.unrated.events",
+    "{event}",
+    "Counted events that no subscription pays for.",
+    of=OBSERVER,
+)
+SILENT_SUBSCRIPTIONS: Final = Gauge(
+    "metering.unrated.subscriptions.silent",
+    "{subscription}",
+    "Subscriptions' meters without usage for longer than ever before.",
+    of=OBSERVER,
+)
+METER_SILENT: Final = Gauge(
+    "metering.meter.silent",
+    "{meter}",
+    "1 while the meter has had no events for longer than its own past explains, by log time; nothing while "
+    "it has not enough of a past.",
+    (METER,),
+    of=OBSERVER,
+)
+ANOMALOUS_SUBJECTS: Final = Gauge(
+    "metering.meter.anomalies",
+    "{subject}",
+    "Subjects whose usage in the last hour that is final left the range of the same hour before.",
+    (METER,),
+    of=OBSERVER,
+)
+OLDEST_TRANSACTION: Final = Gauge(
+    "metering.postgres.transaction.age",
+    "s",
+    "Age of the oldest open transaction, of those that this login may see (`pg_read_all_stats`): it keeps "
+    "old row versions from being cleared away.",
+    of=OBSERVER,
+)
+DEAD_ROWS: Final = Gauge(
+    "metering.postgres.dead_rows",
+    "{row}",
+    "Row versions that wait to be cleared away.",
+    (TABLE,),
+    of=OBSERVER,
+)
+DATABASE_SIZE: Final = Gauge("metering.postgres.size", "By", "Size of the database on disk.", of=OBSERVER)
 
 RATED_VERSIONS: Final = Counter(
     "metering.rated.versions", "{version}", "Versions of rated totals written.", (VERSIONS,), of=RATER

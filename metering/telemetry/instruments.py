@@ -3,7 +3,7 @@
 A call costs some microseconds: record per batch, never per record.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import product
 
@@ -60,6 +60,14 @@ class Instruments:
         """Set the latest value."""
         self._gauges[gauge.name][_labels(gauge, labels)] = value
 
+    def replace(self, gauge: Gauge, values: Iterable[tuple[Mapping[str, str | int], float]]) -> None:
+        """Report these values of a gauge from now on, and no others; of none, it is not reported at all."""
+        new = {_labels(gauge, labels): value for labels, value in values}
+        current = self._gauges[gauge.name]
+        current.update(new)
+        for key in current.keys() - new.keys():
+            del current[key]
+
     def forget(self, **labels: str | int) -> None:
         """Stop reporting every gauge value that has these labels, such as `partition=3`."""
         gone = {(name, str(value)) for name, value in labels.items()}
@@ -68,7 +76,7 @@ class Instruments:
                 del values[key]
 
 
-def _labels(instrument: Instrument, labels: dict[str, str | int]) -> Labels:
+def _labels(instrument: Instrument, labels: Mapping[str, str | int]) -> Labels:
     if len(labels) != len(instrument.labels):
         raise TypeError(f"{instrument.name} has labels {[label.name for label in instrument.labels]}")
     return tuple((label.name, label.bounded(str(labels[label.name]))) for label in instrument.labels)

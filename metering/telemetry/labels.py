@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from aggregator.batch import Outcomes
+from aggregator.health.partition import State
 from metering.telemetry.kinds import Label
 from schemas.codes import Code
 from schemas.problems import ProblemCode
@@ -34,6 +35,21 @@ RESOLUTION: Final = Label(
 
 METER: Final = Label("meter", "the meter's name", re.compile(r"[a-z][a-z0-9_-]{0,63}"))
 DUTY: Final = Label("duty", "what one process does at a time", ("closer", "rater", "observer", "auditor"))
+STATE: Final = Label(
+    "state",
+    "how a partition does, or all of them: as the worst ([what each means](cli.md#metering-status))",
+    tuple(one.value for one in State),
+)
+HOT_TABLES: Final = (
+    "ingest_partition",
+    "usage_window",
+    "dedupe_chunk",
+    "batch",
+    "batch_meter",
+    "quarantine",
+    "repair_outbox",
+)
+TABLE: Final = Label("table", "a table that flushes write to, its partitions by time included", HOT_TABLES)
 VERSIONS: Final = Label(
     "versions", "`first` of periods, or `later` ones that adjustments made", ("first", "later")
 )

@@ -45,3 +45,9 @@ SELECT
 FROM quarantine
 WHERE partition = $1 AND record_offset = $2
 ORDER BY meter_version_id
+
+-- name: quarantine_ages
+SELECT code, count(*) AS rows, clock_timestamp() - min(refused_at) AS oldest
+FROM quarantine
+GROUP BY code
+ORDER BY code

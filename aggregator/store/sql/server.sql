@@ -46,3 +46,20 @@ WHERE g.wanted IS DISTINCT FROM CASE
     ELSE has_table_privilege(r.oid, to_regclass(g.object), g.privilege)
 END
 ORDER BY g.role, g.object, g.privilege
+
+-- name: server_burden
+-- Of other logins' sessions only those with `pg_read_all_stats` see when their transactions began.
+SELECT
+    pg_database_size(current_database()) AS size_bytes,
+    (
+        SELECT clock_timestamp() - min(a.xact_start) FROM pg_stat_activity AS a
+        WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+    ) AS oldest_transaction
+
+-- name: dead_rows
+SELECT coalesce(parent.relname, t.relname) AS table_name, sum(t.n_dead_tup)::bigint AS rows
+FROM pg_stat_user_tables AS t
+LEFT JOIN pg_inherits AS i ON i.inhrelid = t.relid
+LEFT JOIN pg_class AS parent ON parent.oid = i.inhparent
+WHERE t.schemaname = current_schema()
+GROUP BY 1

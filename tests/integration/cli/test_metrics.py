@@ -17,7 +17,13 @@ CATALOG = """\
 meters:
   - {name: calls, event_type: call, aggregation: count, window: 1h, grace: 15m}
 """
-COMMANDS: dict[Process, str] = {"worker": "worker", "closer": "close", "rater": "rate", "api": "api"}
+COMMANDS: dict[Process, str] = {
+    "worker": "worker",
+    "closer": "close",
+    "rater": "rate",
+    "api": "api",
+    "observer": "observe",
+}
 EVENTS = 20
 
 
@@ -65,7 +71,12 @@ async def test_what_each_process_shows_is_in_the_catalogue(metering: Metering, c
         return ("metering_closing_timestamp_seconds", ()) in await scraped(ports["closer"])
 
     assert await until(counted, deadline_s=60)
+
+    async def observed() -> bool:
+        return ("metering_group_state", (("state", "ok"),)) in await scraped(ports["observer"])
+
     assert await until(closed, deadline_s=30)
+    assert await until(observed, deadline_s=30)
     shown = {process: await scraped(port) for process, port in ports.items()}
     for process, samples in shown.items():
         all_are_its_own(process, samples)
