@@ -94,7 +94,7 @@ def _trend(window: Sequence[Observation], limit_us: int) -> State:
     lags = [one.lag_records for one in window if one.lag_records is not None]
     if 0 in lags or newest.at_us - oldest.at_us < limit_us:
         return State.OK
-    if newest.next_offset == oldest.next_offset:
+    if all(one.next_offset == newest.next_offset for one in window):
         return State.STALLED
     grows = all(later >= earlier for earlier, later in pairwise(lags)) and lags[-1] > lags[0]
     return State.WARNING if grows else State.OK

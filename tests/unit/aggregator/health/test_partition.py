@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.health.group import group_state
@@ -29,6 +29,7 @@ def seen(
         ([seen(0, 5, 9), seen(30, 5, 9)], State.STALLED),
         ([seen(0, 5, 9), seen(15, 5, 11), seen(30, 5, 12)], State.STALLED),
         ([seen(0, 5, 5), seen(15, 5, 11), seen(30, 5, 12)], State.OK),  # caught up a moment ago
+        ([seen(0, 5, 9), seen(15, 4, None), seen(30, 5, 9)], State.OK),  # it moved, there and back
         ([seen(0, 5, 9), seen(15, 6, 11), seen(30, 7, 13)], State.WARNING),
         ([seen(0, 5, 9), seen(15, 6, 11), seen(30, 8, 12)], State.OK),  # no more lag than at first
         ([seen(0, 5, 9), seen(15, 9, 11), seen(30, 10, 18)], State.OK),  # it has caught up in between
@@ -81,6 +82,7 @@ OBSERVATIONS = st.builds(
 )
 
 
+@settings(max_examples=500)
 @given(st.lists(OBSERVATIONS, min_size=1, max_size=6))
 def test_any_window_is_judged_as_the_sentences_say(window: list[Observation]) -> None:
     window.sort(key=lambda one: one.at_us)
