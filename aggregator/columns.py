@@ -52,9 +52,19 @@ def coded(cells: Sequence[T]) -> tuple[I64, list[T]]:
     return codes, list(numbers)
 
 
+def _order(codes: I64) -> I64:
+    """The rows by code, those of one code in the order in which they stand."""
+    row_bits = len(codes).bit_length()
+    if len(codes) and int(codes.min()) >= 0 and int(codes.max()) < 1 << (63 - row_bits):
+        # Codes with their rows in one number are sorted many times quicker than by a stable sort.
+        numbers = np.sort(codes << row_bits | np.arange(len(codes)))
+        return numbers & ((1 << row_bits) - 1)
+    return np.argsort(codes, kind="stable")
+
+
 def segments(codes: I64) -> Segments:
     """The rows of each code."""
-    order = np.argsort(codes, kind="stable")
+    order = _order(codes)
     ordered = codes[order]
     is_start = np.ones(len(ordered), dtype=bool)
     is_start[1:] = ordered[1:] != ordered[:-1]

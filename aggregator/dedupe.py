@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregator.memory import I64, IDENTITY_LOW, U64, Memory
+from aggregator.memory import I64, IDENTITY_LOW, U64, Memory, order_of
 from aggregator.state import ArchivedHour
 
 _DIGEST: Final = np.uint64(0xFFFFFF00)
@@ -71,7 +71,7 @@ def deduplicate(queries: Queries, memory: Memory, archive: Mapping[int, Archived
         memory: the ids remembered before them.
         archive: stored ids of the hours that `hours_to_load` named.
     """
-    order = np.argsort(queries.high, kind="stable")
+    order = order_of(queries.high)
     rows = queries.rows(order)
     found, is_found = memory.find(rows.high, rows.low, rows.since_hours)
     verdicts = np.where(is_found, _compare(found, rows.low), np.int8(Verdict.ACCEPTED))

@@ -16,7 +16,7 @@ from aggregator.clock import frontiers_us
 from aggregator.columns import coded
 from aggregator.dedupe import Queries, Verdict, deduplicate, hours_to_load
 from aggregator.identity import VOIDS, Identifier, columns, record_hash
-from aggregator.memory import I64, Run, packed, run_of
+from aggregator.memory import I64, Run, order_of, packed
 from aggregator.reading import Reading
 from aggregator.refusals import quarantined
 from aggregator.state import ArchivedHour, Needs, PartitionState, TopicRules, live_since_hour
@@ -250,8 +250,9 @@ def _repairs(reading: Reading, candidates: Candidates, is_accepted: Flags) -> li
 def _ids_by_hour(queries: Queries, is_accepted: Flags) -> NewIds:
     by_hour = {}
     for hour in np.unique(queries.hours[is_accepted]).tolist():
-        rows = is_accepted & (queries.hours == hour)
-        by_hour[hour] = run_of(queries.high[rows], queries.low[rows], hour, hour)
+        rows = np.flatnonzero(is_accepted & (queries.hours == hour))
+        rows = rows[order_of(queries.high[rows])]
+        by_hour[hour] = Run(queries.high[rows], queries.low[rows], hour, hour)
     return by_hour
 
 

@@ -124,6 +124,15 @@ class Memory:
         return Memory(tuple(runs))
 
 
+def order_of(keys: U64) -> I64:
+    """The rows in ascending order of their keys, equal ones in the order in which they stand."""
+    order = np.argsort(keys)  # many times quicker than the stable sort, which hashes hardly ever need
+    ordered = keys[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        return np.argsort(keys, kind="stable")
+    return order
+
+
 def run_of(high: U64, low: U64, first_hour: int, last_hour: int) -> Run:
     """A run of entries in any order, of events between two hours (inclusive).
 

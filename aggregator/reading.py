@@ -52,7 +52,7 @@ def read(partition: int, first_offset: int, next_offset: int, records: Sequence[
         next_offset,
         records,
         events,
-        offsets=np.array([record.offset for record in records], dtype=np.int64),
+        offsets=_offsets(records),
         timestamps_us=np.array([record.timestamp for record in records], dtype=np.int64) * 1000,
         size_bytes=sum(beside) + _in_values(records),
     )
@@ -110,6 +110,13 @@ def _part(reading: Reading, first_offset: int, next_offset: int, rows: slice) ->
         reading.timestamps_us[rows],
         sum(_beside_values(records)) + _in_values(records),
     )
+
+
+def _offsets(records: Sequence[LogRecord]) -> I64:
+    first = records[0].offset if records else 0
+    if not records or records[-1].offset - first == len(records) - 1:  # no gap: they only grow
+        return np.arange(first, first + len(records))
+    return np.array([record.offset for record in records], dtype=np.int64)
 
 
 def _judged_by_size(event: Event | Refusal, beside_value_bytes: int) -> Event | Refusal:

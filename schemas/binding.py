@@ -25,7 +25,9 @@ _STRUCTURED_AS_USUAL: Final = frozenset(
     _STRUCTURED + parameters
     for parameters in (b"", b"; charset=utf-8", b"; charset=UTF-8", b";charset=utf-8")
 )
-_USUAL: Final = [(CONTENT_TYPE, _STRUCTURED)]
+USUAL_HEADERS: Final = [(CONTENT_TYPE, _STRUCTURED)]
+"""Those of most events, as the client gives them."""
+
 _STRUCTURED_ANYHOW: Final = re.compile(re.escape(_STRUCTURED) + rb"[ \t]*(?:;.*)?", re.IGNORECASE | re.DOTALL)
 
 
@@ -83,8 +85,6 @@ def content_mode(headers: Headers) -> ContentMode:
 
 def is_plainly_structured(headers: Headers) -> bool:
     """Whether this is certainly a live event in structured mode; a quick answer for the common headers."""
-    if headers == _USUAL:
-        return True
     content_type: bytes | None = _STRUCTURED
     for name, value in headers:
         if name == CONTENT_TYPE:

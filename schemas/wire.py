@@ -10,7 +10,14 @@ import msgspec
 from msgspec import Meta
 
 from schemas.authority import EventRefused, judge, readable_attributes
-from schemas.binding import BINARY_MEDIA_TYPE, ContentMode, Headers, content_mode, is_plainly_structured
+from schemas.binding import (
+    BINARY_MEDIA_TYPE,
+    USUAL_HEADERS,
+    ContentMode,
+    Headers,
+    content_mode,
+    is_plainly_structured,
+)
 from schemas.codes import Code, Refused
 from schemas.control import RESERVED_PREFIX, TICK_TYPE, VOID_TYPE
 from schemas.event import (
@@ -129,7 +136,7 @@ def decode(value: bytes | None, headers: Headers) -> Event | Refusal:
     try:
         if not value.isascii():
             value.decode()
-        if not headers or is_plainly_structured(headers):
+        if headers == USUAL_HEADERS or not headers or is_plainly_structured(headers):
             attributes = envelope = _read_envelope(value)
             data = envelope.data
         else:

@@ -19,6 +19,8 @@ _REPLACED: Final = frozenset(("last", "gauge"))
 
 _SERIES: Final = itemgetter(0)
 
+SECOND_US: Final = 1_000_000
+
 Increments = Iterable[tuple[int, Batch, WindowKey, Increment]]  # with their series' ids
 Adjustments = Iterable[tuple[int, Batch, Adjustment]]
 
@@ -50,24 +52,25 @@ async def _write_windows(sent: Sent, increments: Increments, kinds: Mapping[int,
     merged: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     replaced = []
     for series_id, batch, key, increment in increments:
-        row = (
-            series_id,
-            key.window_start_us,
-            batch.partition,
-            increment.first_offset,
-            increment.last_offset,
-            increment.events,
-            _text(increment.value),
-        )
+        start_us, value = key.window_start_us, increment.value
+        offsets_and_events = (increment.first_offset, increment.last_offset, increment.events)
         kind = kinds[key.meter_version_id]
         if kind in _REPLACED:
-            replaced.append((*row, increment.value_time_us, increment.value_offset))
+            newest = (_text(value), increment.value_time_us, increment.value_offset)
+            replaced.append((series_id, start_us, batch.partition, *offsets_and_events, *newest))
         else:
+            row = (series_id, start_us // SECOND_US, batch.partition, *offsets_and_events, value)
             merged[_MERGE[kind]].append(row)
     # In the order of series, each page of the index is visited once.
     for how, rows in sorted(merged.items()):
-        await sent.insert("merge_windows", sorted(rows, key=_SERIES), how)
+        columns = zip(*sorted(rows, key=_SERIES), strict=True)
+        await sent.execute("merge_windows", *map(array_text, columns), how)
     await sent.insert("replace_windows", sorted(replaced, key=_SERIES))
+
+
+def array_text(column: Iterable[int | Decimal | None]) -> str:
+    """Numbers as Postgres reads an array of them: exact, and quicker to make than its binary form."""
+    return f"{{{','.join(map(str, column))}}}".replace("None", "NULL")
 
 
 async def _write_members(sent: Sent, increments: Increments) -> None:

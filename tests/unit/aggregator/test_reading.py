@@ -42,10 +42,20 @@ def _bytes(record: KafkaRecord) -> int:
     return size
 
 
+@given(RECORDS, st.sets(st.integers(0, 20), min_size=8, max_size=8))
+def test_each_record_has_its_offset_with_gaps_or_without(
+    records: list[KafkaRecord], places: set[int]
+) -> None:
+    offsets = sorted(places)[: len(records)]
+    records = [replace(record, offset=offset) for record, offset in zip(records, offsets, strict=True)]
+    assert read(0, 0, 21, records).offsets.tolist() == offsets
+
+
 @given(RECORDS)
 def test_a_reading_weighs_what_its_records_do_however_it_is_cut(records: list[KafkaRecord]) -> None:
     records = [replace(record, offset=offset) for offset, record in enumerate(records)]
     reading = read(0, 0, len(records), records)
+    assert reading.offsets.tolist() == [record.offset for record in records]
     assert reading.size_bytes == sum(map(_bytes, records))
     parts = split(reading, 1)
     assert [part.size_bytes for part in parts] == [_bytes(records[0]), sum(map(_bytes, records[1:]))]
