@@ -24,10 +24,10 @@ async def test_a_broker_restarts(
         await scenario.counts_on(random.randrange(300, 600))
         await own_kafka.stop()
         await own_kafka.start()
-        await scenario.counts_on(500)
+        await scenario.counts_on(200)
         own_kafka.kill()
         await own_kafka.start()
-        await scenario.counts_on(500)
+        await scenario.counts_on(200)
     await scenario.catch_up()
     await is_exact(scenario)
 
@@ -42,11 +42,11 @@ async def test_the_leader_of_three_brokers_is_killed(
     await scenario.member()
     async with scenario.flowing(scenario.traffic()):
         for victim in random.sample(kafka_cluster.servers, 2):  # each leads some partitions
-            await scenario.counts_on(random.randrange(300, 600))
+            await scenario.counts_on(random.randrange(100, 400))
             victim.kill()
-            await scenario.counts_on(300)
+            await scenario.counts_on(200)
             await victim.start()
-            await scenario.counts_on(300)
+            await scenario.counts_on(200)
     await scenario.catch_up()
     await is_exact(scenario)
 

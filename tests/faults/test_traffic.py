@@ -15,7 +15,7 @@ from schemas.partitioner import crc32_partition
 
 WITHDRAWALS = {"new": 40, "void": 20, "old_void": 10, "false_void": 10, "recent_copy": 10, "misplaced": 2}
 COPIES = {"new": 30, "recent_copy": 30, "old_copy": 30, "conflict": 10}
-STORM = 10_000
+STORM = 5_000
 OUTBOX_TAKEN = "SELECT pg_advisory_xact_lock(hashtextextended('outbox of ' || current_schema(), 0))"
 
 
@@ -28,13 +28,13 @@ async def test_a_producer_with_another_partitioner_is_put_right(scenario: Scenar
     ]
     await scenario.set_up()
     traffic = scenario.traffic(subjects=astray)
-    await scenario.publish(traffic.records(1000, {"new": 1}), partitioner="consistent_random")
-    await scenario.publish(traffic.records(200, {"old_copy": 1}))  # as the repairs will be: not misplaced
-    # A thousand repairs are published at once, and counted little by little.
-    await scenario.catch_up(METERING_FLUSH_RECORDS="50", METERING_BUFFER_RECORDS="50")
+    await scenario.publish(traffic.records(400, {"new": 1}), partitioner="consistent_random")
+    await scenario.publish(traffic.records(100, {"old_copy": 1}))  # as the repairs will be: not misplaced
+    # Hundreds of repairs are published at once, and counted little by little.
+    await scenario.catch_up(METERING_FLUSH_RECORDS="25", METERING_BUFFER_RECORDS="25")
     account = await is_exact(scenario)
-    assert codes(account)["misplaced"] == 1000
-    assert outcomes(account)["accepted"] > 500
+    assert codes(account)["misplaced"] == 400
+    assert outcomes(account)["accepted"] > 200
 
 
 async def test_caught_up_means_that_what_others_shall_republish_is_counted_too(scenario: Scenario) -> None:
@@ -112,7 +112,7 @@ async def test_copies_that_come_when_their_ids_are_forgotten(
 
 async def test_a_storm_of_poison_is_kept_and_the_partitions_go_on(scenario: Scenario) -> None:
     await scenario.set_up()
-    await scenario.member(METERING_FLUSH_RECORDS="5000", METERING_BUFFER_RECORDS="10000")
+    await scenario.member(METERING_FLUSH_RECORDS="2500", METERING_BUFFER_RECORDS="5000")
     traffic = scenario.traffic()
     await scenario.publish(traffic.records(300))
     await scenario.publish(traffic.records(STORM, {"poison": 2000, "oversize": 1}))

@@ -12,9 +12,9 @@ from support.postgres_wire import dsn_through, postgres_proxy
 from support.processes import CommandProcess
 from support.proxy import Link, Rule
 
-KILLS = 4
+KILLS = 3
 FREEZES = 2
-CHANGES = 8
+CHANGES = 6
 MOST_WORKERS = 4
 UNUSED = "  - {{name: unused-{}, event_type: never, aggregation: count, window: 1h, grace: 0s}}\n"
 
