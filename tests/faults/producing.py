@@ -12,6 +12,7 @@ _LIKE_JAVA: Final = {
     "linger.ms": 5,
     "partitioner": "murmur2_random",
     "message.max.bytes": 2_000_000,
+    "reconnect.backoff.max.ms": 500,  # a broker that is back is found soon
     "log_level": 0,  # brokers that are away are the point of some tests
 }
 
