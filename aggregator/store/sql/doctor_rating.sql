@@ -65,8 +65,8 @@ ORDER BY v.subscription, v.period_start, v.version
 -- name: doctor_rated_differences
 -- What the version before has of each line, and the difference, less what the version has: nothing must be left. Ratios
 -- are taken to 60 places, as many as any decimal has, so that each may be off by less than one of the last.
-WITH pair AS (
-    SELECT r.subscription, r.period_start, r.version, r.document, b.document AS before
+WITH pair AS MATERIALIZED (
+    SELECT r.subscription, r.period_start, r.version, r.document::jsonb AS document, b.document::jsonb AS before
     FROM rated_total AS r
     JOIN rated_total AS b
         ON b.subscription = r.subscription AND b.period_start = r.period_start AND b.version = r.version - 1
@@ -79,34 +79,34 @@ FROM (
         p.subscription, p.period_start, p.version, v.sign, l.segment, l.charge, l.kind, l.line_group, l.quantity, l.amount
     FROM pair AS p
     CROSS JOIN LATERAL (VALUES (p.before, 1), (p.document, -1)) AS v (document, sign)
-    CROSS JOIN LATERAL json_array_elements(v.document -> 'segments') AS s (part)
+    CROSS JOIN LATERAL jsonb_array_elements(v.document -> 'segments') AS s (part)
     CROSS JOIN LATERAL (
         SELECT
             s.part ->> 'start' AS segment, c.part ->> 'charge' AS charge, l.part ->> 'kind' AS kind,
-            (l.part -> 'group')::jsonb AS line_group, l.part ->> 'quantity' AS quantity, l.part ->> 'amount' AS amount
-        FROM json_array_elements(s.part -> 'charges') AS c (part)
-        CROSS JOIN LATERAL json_array_elements(c.part -> 'lines') AS l (part)
+            l.part -> 'group' AS line_group, l.part ->> 'quantity' AS quantity, l.part ->> 'amount' AS amount
+        FROM jsonb_array_elements(s.part -> 'charges') AS c (part)
+        CROSS JOIN LATERAL jsonb_array_elements(c.part -> 'lines') AS l (part)
         UNION ALL
         SELECT s.part ->> 'start', c.part ->> 'charge', b.part ->> 'kind', '{}', '0', b.part ->> 'amount'
-        FROM json_array_elements(s.part -> 'charges') AS c (part)
-        CROSS JOIN LATERAL json_array_elements(c.part -> 'bounds') AS b (part)
+        FROM jsonb_array_elements(s.part -> 'charges') AS c (part)
+        CROSS JOIN LATERAL jsonb_array_elements(c.part -> 'bounds') AS b (part)
         UNION ALL
         SELECT s.part ->> 'start', NULL, b.part ->> 'kind', '{}', '0', b.part ->> 'amount'
-        FROM json_array_elements(s.part -> 'bounds') AS b (part)
+        FROM jsonb_array_elements(s.part -> 'bounds') AS b (part)
     ) AS l
     UNION ALL
     SELECT
         p.subscription, p.period_start, p.version, v.sign, u.part ->> 'segment', u.part ->> 'charge', 'unpriced',
-        (u.part -> 'group')::jsonb, u.part ->> 'quantity', '0'
+        u.part -> 'group', u.part ->> 'quantity', '0'
     FROM pair AS p
     CROSS JOIN LATERAL (VALUES (p.before, 1), (p.document, -1)) AS v (document, sign)
-    CROSS JOIN LATERAL json_array_elements(v.document -> 'unpriced') AS u (part)
+    CROSS JOIN LATERAL jsonb_array_elements(v.document -> 'unpriced') AS u (part)
     UNION ALL
     SELECT
         p.subscription, p.period_start, p.version, 1, d.part ->> 'segment', d.part ->> 'charge', d.part ->> 'kind',
-        (d.part -> 'group')::jsonb, d.part ->> 'quantity', d.part ->> 'amount'
+        d.part -> 'group', d.part ->> 'quantity', d.part ->> 'amount'
     FROM pair AS p
-    CROSS JOIN LATERAL json_array_elements(p.document -> 'difference' -> 'lines') AS d (part)
+    CROSS JOIN LATERAL jsonb_array_elements(p.document -> 'difference' -> 'lines') AS d (part)
 ) AS d
 CROSS JOIN LATERAL (
     SELECT
@@ -147,7 +147,7 @@ FROM (
     UNION ALL
     SELECT r.subscription, r.period_start, r.version, l.segment, l.charge, l.place, l.sign, l.unrounded, l.amount
     FROM rated_total AS r
-    CROSS JOIN LATERAL json_array_elements(r.document -> 'segments') AS s (part)
+    CROSS JOIN LATERAL jsonb_array_elements(r.document::jsonb -> 'segments') AS s (part)
     LEFT JOIN plan_version AS v
         ON v.plan = s.part ->> 'plan' AND v.version::text = s.part ->> 'plan_version'
         AND v.definition -> 'rounding' ->> 'at' = 'total'
@@ -165,18 +165,18 @@ FROM (
         ) AS k (segment, place, sign)
         UNION ALL
         SELECT s.part ->> 'start', NULL, 0, 1, b.part ->> 'unrounded_amount', b.part ->> 'amount'
-        FROM json_array_elements(s.part -> 'bounds') AS b (part)
+        FROM jsonb_array_elements(s.part -> 'bounds') AS b (part)
         UNION ALL
         SELECT s.part ->> 'start', k.charge, 0, k.sign, c.part ->> 'unrounded_amount', c.part ->> 'amount'
-        FROM json_array_elements(s.part -> 'charges') AS c (part)
+        FROM jsonb_array_elements(s.part -> 'charges') AS c (part)
         CROSS JOIN LATERAL (VALUES (NULL, 1), (c.part ->> 'charge', -1)) AS k (charge, sign)
         UNION ALL
         SELECT s.part ->> 'start', c.part ->> 'charge', 0, 1, l.part ->> 'unrounded_amount', l.part ->> 'amount'
-        FROM json_array_elements(s.part -> 'charges') AS c (part)
+        FROM jsonb_array_elements(s.part -> 'charges') AS c (part)
         CROSS JOIN LATERAL (
-            SELECT l.part FROM json_array_elements(c.part -> 'lines') AS l (part)
+            SELECT l.part FROM jsonb_array_elements(c.part -> 'lines') AS l (part)
             UNION ALL
-            SELECT b.part FROM json_array_elements(c.part -> 'bounds') AS b (part)
+            SELECT b.part FROM jsonb_array_elements(c.part -> 'bounds') AS b (part)
         ) AS l
     ) AS l
 ) AS p
