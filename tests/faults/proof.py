@@ -19,6 +19,9 @@ from metering.dev.conditions import until
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _GROUPS: Final = {meter.name: meter.group_by for meter in METERS}
+_PATIENT: Final = {"METERING_STATEMENT_TIMEOUT_S": "60"}
+"""Of those who only look: workers give up much sooner here."""
+
 _ALL_GROUPS: Final = sorted({name for names in _GROUPS.values() for name in names})
 
 
@@ -152,7 +155,7 @@ async def _totals(scenario: Scenario) -> dict[tuple[str, str, Groups, int], tupl
     """What `metering totals` prints of every window."""
     totals: dict[tuple[str, str, Groups, int], tuple[int, Decimal | None]] = {}
     printed = await scenario.commands.run(
-        "totals", "--by-window", "--group-by", ",".join(_ALL_GROUPS), "--json"
+        "totals", "--by-window", "--group-by", ",".join(_ALL_GROUPS), "--json", **_PATIENT
     )
     for line in map(json.loads, printed.splitlines()):
         groups: Groups = tuple(line["group"][name] for name in _GROUPS[line["meter"]])
