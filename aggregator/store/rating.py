@@ -33,6 +33,7 @@ class Done(NamedTuple):
     periods: int  # looked at
     versions: int  # written
     crossings: int = 0
+    written: Sequence[RatedPeriod] = ()  # the periods of the versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ async def rate_due(
         await _advance(connection, moves)
         new = await _new(connection, notices)
         await _write(connection, versions, new)
-    return Done(len(rows), len(versions), len(new)), catalog
+    return Done(len(rows), len(versions), len(new), [one.period for one in versions]), catalog
 
 
 async def collect_cuts(connection: Connection, catalog: RatingCatalog, closing_us: int, step_us: int) -> bool:
@@ -180,7 +181,7 @@ async def rate_cuts(
         looked_at = [(*key, cut_us) for key, cut_us in cuts.items()]
         await connection.execute(STATEMENTS["delete_pending_cuts"], *zip(*looked_at, strict=True))
         await _write(connection, versions, [])
-    return Done(len(cuts), len(versions)), catalog
+    return Done(len(cuts), len(versions), 0, [one.period for one in versions]), catalog
 
 
 async def cross(connection: Connection, notices: Mapping[Key, Sequence[rated.ThresholdNotice]]) -> int:
@@ -189,6 +190,22 @@ async def cross(connection: Connection, notices: Mapping[Key, Sequence[rated.Thr
         new = await _new(connection, notices)
         await _write(connection, [], new)
     return len(new)
+
+
+async def batch_traces(
+    connection: Connection, period: RatedPeriod, catalog: RatingCatalog, limit: int
+) -> list[str]:
+    """The traces of batches that counted what a period was rated on, some of them."""
+    subjects = {subject for segment in period.segments for subject in segment.subscription.terms.subjects}
+    rows = await connection.fetch(
+        STATEMENTS["batch_traces"],
+        sorted(meters_read(period, catalog.meters)),
+        sorted(subjects),
+        period.start_us,
+        period.end_us,
+        limit,
+    )
+    return [row["trace_id"] for row in rows]
 
 
 def _cuts(

@@ -34,7 +34,7 @@ async def run(settings: Settings) -> int:
             log.info("api_listening", host=host, port=port)
             await shutdown.requested.wait()
             await server.stop()
+        log.info("stopped", code=None)
     finally:
         telemetry.close()
-    log.info("stopped", code=None)
     return 0

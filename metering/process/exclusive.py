@@ -20,12 +20,13 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import asyncpg
 import stamina
 import structlog
+from opentelemetry.trace import NoOpTracer, Tracer
 
 from aggregator.store import migrate, turns
 from aggregator.store.connection import Connection, StoreOptions, connect
@@ -64,6 +65,7 @@ class Turn:
     )
     instruments: Instruments
     stopping: asyncio.Event  # set when a long step should come to an end
+    tracer: Tracer = field(default_factory=NoOpTracer)
 
 
 class Duty(Protocol):
@@ -131,7 +133,6 @@ async def serve(
         code = error.code if isinstance(error, (MeteringError, StoreError)) else type(error).__name__
         raise
     finally:
-        telemetry.close()
         log.log(
             logging.INFO if code is None else logging.ERROR,
             "stopped",
@@ -139,6 +140,7 @@ async def serve(
             duty=duty.name,
             steps=exclusive.steps,
         )
+        telemetry.close()
     return 0 if is_done or not once else INTERRUPTED
 
 
@@ -164,6 +166,7 @@ class _Exclusive:
         self._stopping = shutdown.requested
         self._readiness = readiness
         self._instruments = telemetry.instruments
+        self._tracer = telemetry.tracer
         self._patience = Patience("database", database_passes, readiness, telemetry.instruments)
         self._step_lock = asyncio.Lock()
         self._deadline: asyncio.Timeout | None = None
@@ -203,7 +206,7 @@ class _Exclusive:
         """
         async with self._connected() as connection:
             if await self._wait_for_turn(connection):
-                await self._work(Turn(connection, self._instruments, self._stopping))
+                await self._work(Turn(connection, self._instruments, self._stopping, self._tracer))
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connection]:

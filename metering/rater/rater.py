@@ -10,6 +10,7 @@ from aggregator.store.connection import Connection
 from aggregator.store.terms import Known, RatingCatalog
 from metering.process.exclusive import Turn
 from metering.rater.push import FeedPush
+from metering.rater.tracing import traced
 from metering.rater.watch import ThresholdWatch
 from metering.settings import Settings
 from metering.telemetry import Instruments, catalogue
@@ -106,16 +107,18 @@ class Rater:
         began_s = time.monotonic()
         done, self._catalog = await rating.rate_due(connection, catalog, closing_us, PERIODS)
         if done.periods:
-            _measure(instruments, "first", began_s, done)
-            log.info("rated", periods=done.versions, log_time=format_time(closing_us))
+            async with traced(turn, "first", began_s, done, self._catalog):
+                _measure(instruments, "first", began_s, done)
+                log.info("rated", periods=done.versions, log_time=format_time(closing_us))
             return True
         if await rating.collect_cuts(connection, self._catalog, closing_us, LOOKED_AT_US):
             return True
         began_s = time.monotonic()
         done, self._catalog = await rating.rate_cuts(connection, self._catalog, closing_us, PERIODS)
         if done.periods:
-            _measure(instruments, "later", began_s, done)
-            log.info("cuts_rated", cuts=done.periods, versions=done.versions)
+            async with traced(turn, "later", began_s, done, self._catalog):
+                _measure(instruments, "later", began_s, done)
+                log.info("cuts_rated", cuts=done.periods, versions=done.versions)
         return done.periods > 0
 
 

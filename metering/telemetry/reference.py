@@ -15,15 +15,17 @@ a test compares them.
 
 - **Pulled.** With `METERING_ADMIN_PORT` set, each process answers `/metrics` beside `/healthz` and `/readyz`
   on that port, in Prometheus' text format or OpenMetrics, whichever is asked for.
-- **Pushed.** With `METERING_OTLP_ENDPOINT` set, metrics and traces go to that OTLP/HTTP collector. One that
-  is slow or away never slows counting.
+- **Pushed.** With `METERING_OTLP_ENDPOINT` set, metrics, traces and log lines go to that OTLP/HTTP collector.
+  One that is slow or away never slows counting: what it does not take in time is dropped.
 
 Without either, nothing is measured. Resource attributes (`target_info` for Prometheus):
 `service.namespace=metering`, `service.name=metering-<process>`, `service.version` and `service.instance.id`.
 A label value `unlisted` is a bug: please report it.
 
 Counters are there as 0 from the start, for every value that their labels list. A histogram is shown to
-Prometheus as `…_bucket`, `…_sum` and `…_count`.
+Prometheus as `…_bucket`, `…_sum` and `…_count`. What is pushed has exemplars: the trace of a batch, a rating
+or a request stands beside the durations and latencies that were measured in it. What is pulled has none,
+since OpenTelemetry's exporter for Prometheus leaves them out.
 
 """
 TABLE = "| Prometheus | OpenTelemetry | Unit | Labels | Of | Meaning |\n|---|---|---|---|---|---|\n"

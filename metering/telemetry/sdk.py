@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Final
 
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -53,4 +56,12 @@ def tracers(who: Resource, endpoint: str) -> TracerProvider:
     provider.add_span_processor(
         BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces", timeout=EXPORT_TIMEOUT_S))
     )
+    return provider
+
+
+def loggers(who: Resource, endpoint: str) -> LoggerProvider:
+    """Push log lines to a collector, from a thread of its own; a full queue drops them."""
+    provider = LoggerProvider(who, shutdown_on_exit=False)
+    exporter = OTLPLogExporter(f"{endpoint}/v1/logs", timeout=EXPORT_TIMEOUT_S)
+    provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
     return provider

@@ -4,8 +4,10 @@ Counting never waits for a collector: spans, metrics and log lines leave from ba
 drops them, and stopping waits for a bounded time.
 """
 
+import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -38,10 +40,23 @@ class Telemetry:
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Send what is left, for `timeout_s` at most; a collector that hangs is left behind."""
         threads = [threading.Thread(target=shutdown, daemon=True) for shutdown in self._shutdowns]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(timeout_s / len(threads))
+        with _quiet():
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(timeout_s / len(threads))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What cannot be sent at the end is no news: the last line of a process is its own."""
+    senders = logging.getLogger("opentelemetry")
+    level = senders.level
+    senders.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        senders.setLevel(level)
 
 
 def start_telemetry(settings: Settings, process: Process) -> Telemetry:
@@ -49,6 +64,7 @@ def start_telemetry(settings: Settings, process: Process) -> Telemetry:
     if settings.otlp_endpoint is None and settings.admin_port is None:
         return no_telemetry()
     from metering.telemetry import sdk  # noqa: PLC0415 - slow to import, and most commands need none
+    from metering.telemetry.log_push import LogPush  # noqa: PLC0415
     from metering.telemetry.prometheus import Exposition  # noqa: PLC0415
 
     who = sdk.resource(process, settings.instance)
@@ -59,12 +75,24 @@ def start_telemetry(settings: Settings, process: Process) -> Telemetry:
     if settings.otlp_endpoint is not None:
         endpoint = settings.otlp_endpoint.rstrip("/")
         readers.append(sdk.metric_push(endpoint))
-        pushing = sdk.tracers(who, endpoint)
-        shutdowns.append(pushing.shutdown)
-        tracers = pushing
+        spans, lines = sdk.tracers(who, endpoint), sdk.loggers(who, endpoint)
+        tracers = spans
+        shutdowns += [_attached(LogPush(lines), lines.shutdown), spans.shutdown]
     meters = sdk.meters(who, readers)
     shutdowns.append(meters.shutdown)
     return make_telemetry(meters, tracers, process, exposition, shutdowns)
+
+
+def _attached(push: logging.Handler, shut_down: Callable[[], object]) -> Callable[[], object]:
+    """Give every line to the handler too, until it is shut down."""
+    root = logging.getLogger()
+    root.addHandler(push)
+
+    def end() -> None:
+        root.removeHandler(push)
+        shut_down()
+
+    return end
 
 
 def no_telemetry() -> Telemetry:

@@ -85,7 +85,6 @@ async def serve(settings: Settings, shutdown: Shutdown, *, until_caught_up: bool
         code = error.code if isinstance(error, (MeteringError, StoreError)) else type(error).__name__
         raise
     finally:
-        telemetry.close()
         log.log(
             logging.INFO if code is None else logging.ERROR,
             "stopped",
@@ -93,6 +92,7 @@ async def serve(settings: Settings, shutdown: Shutdown, *, until_caught_up: bool
             flushes=measures.flushes,
             **measures.totals,
         )
+        telemetry.close()
     return 0
 
 

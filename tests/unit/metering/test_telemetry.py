@@ -1,15 +1,13 @@
 """Telemetry: what is emitted is in the catalogue, spans tell a batch's story, a dead collector is left."""
 
-import gzip
 import io
 import json
 import logging
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import structlog
@@ -19,6 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NoOpTracerProvider, StatusCode, format_span_id, format_trace_id
+from support.collector import collecting
 from support.telemetry import measure
 
 from metering.settings import Settings
@@ -193,41 +192,41 @@ def test_a_collector_that_hangs_is_left_behind_in_time(monkeypatch: pytest.Monke
             thread.join()
 
 
-class Collector(BaseHTTPRequestHandler):
-    received: ClassVar[dict[str, bytes]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        is_zipped = self.headers.get("content-encoding") == "gzip"
-        self.received[self.path] = gzip.decompress(body) if is_zipped else body
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None: ...
-
-
-def test_with_an_endpoint_metrics_and_spans_arrive_with_who_sent_them() -> None:
-    Collector.received = {}
-    with HTTPServer(("127.0.0.1", 0), Collector) as server:
-        threading.Thread(target=server.serve_forever).start()
-        endpoint = f"http://127.0.0.1:{server.server_port}/"
-        telemetry = start_telemetry(Settings(otlp_endpoint=endpoint, instance="worker-7"), "worker")
+def test_with_an_endpoint_metrics_spans_and_lines_arrive_with_who_sent_them(log: io.StringIO) -> None:
+    with collecting() as collector:
+        telemetry = start_telemetry(Settings(otlp_endpoint=collector.url + "/"), "worker")
+        handlers = list(logging.getLogger().handlers)
         telemetry.instruments.add(catalogue.TICKS)
-        BatchTrace.start(telemetry.tracer, "usage.events", 0).end()
+        batch = BatchTrace.start(telemetry.tracer, "usage.events", 0)
+        with batch.step("flush"):
+            structlog.get_logger("ours").info("flushed", partitions={3: 7}, records=7, ok=True)
+            telemetry.instruments.record(catalogue.FLUSH_DURATION, 0.3, result="committed")
+        trace_id = batch.trace_id
+        batch.end()
+        try:
+            raise ValueError("bad")  # noqa: TRY301 - it must be raised to have a traceback
+        except ValueError:
+            structlog.get_logger("ours").exception("failed")
+        logging.getLogger("asyncpg").warning("took %d s", 4)
+        logging.getLogger("opentelemetry.sdk").warning("a line about sending lines")
         telemetry.close(timeout_s=30)
-        server.shutdown()
-    assert set(Collector.received) == {"/v1/metrics", "/v1/traces"}
-    for body in Collector.received.values():
-        for text in (
-            b"service.name",
-            b"metering-worker",
-            b"service.version",
-            b"service.instance.id",
-            b"worker-7",
-        ):
-            assert text in body
-    assert b"metering.ticks" in Collector.received["/v1/metrics"]
-    assert b"process usage.events" in Collector.received["/v1/traces"]
+        structlog.get_logger("ours").info("after the end")
+    assert "a line about sending lines" in log.getvalue()
+    assert set(handlers) - set(logging.getLogger().handlers), "the handler is left behind"
+
+    assert {span.name for span in collector.spans} == {"process usage.events", "flush"}
+    assert {(one.service, one.trace_id) for one in collector.spans} == {("metering-worker", trace_id)}
+    assert {"metering.ticks", "metering.flush.duration"} <= collector.metrics
+    assert collector.exemplars["metering.flush.duration"] == {trace_id}
+
+    flushed, failed, theirs = collector.lines
+    assert (flushed.service, flushed.event, flushed.severity) == ("metering-worker", "flushed", "INFO")
+    assert flushed.trace_id == trace_id
+    assert flushed.attributes == {"partitions": '{"3": 7}', "records": 7, "ok": True}
+    assert (failed.event, failed.severity, failed.trace_id) == ("failed", "ERROR", "")
+    assert failed.attributes["exception.type"] == "ValueError"
+    assert "test_telemetry.py" in failed.attributes["exception.stacktrace"]
+    assert (theirs.event, theirs.severity) == ("took 4 s", "WARNING")
 
 
 @pytest.fixture
