@@ -7,8 +7,9 @@ from statistics import fmean
 from typing import Any, Final, NamedTuple
 
 import asyncpg
-from collector import Collector, collecting
+from collector import Collector
 from commands import Environment, Running, run, running
+from observing import Observing, collected
 from servers import CpuSeconds, cpu_seconds
 from sites import Site
 from workload import REQUESTS_METER, TOKENS_METER, Totals
@@ -66,7 +67,7 @@ class Counted:
         return self.wal.bytes / self.records
 
 
-async def count(site: Site, database: str, expected: Totals) -> Counted:
+async def count(site: Site, database: str, expected: Totals, observing: Observing = collected) -> Counted:
     """Count the whole topic with one worker, and see that nothing is missing and nothing is too much.
 
     Raises:
@@ -77,13 +78,13 @@ async def count(site: Site, database: str, expected: Totals) -> Counted:
     try:
         await connection.execute("CHECKPOINT")
         wal, cpu = await wal_so_far(connection), cpu_seconds(site.servers)
-        with collecting() as collector:
-            told = {**environment, "METERING_OTLP_ENDPOINT": collector.url}
+        with observing() as observed:
+            told = {**environment, **observed.settings}
             with running(told, site.home, "worker", "--until-caught-up") as counting:
                 counting.succeeded()
         counted = _counted(
             counting,
-            collector,
+            observed.collector,
             cpu_seconds(site.servers).since(cpu),
             (await wal_so_far(connection)).since(wal),
         )
