@@ -66,13 +66,16 @@ class Burden(NamedTuple):
     """What weighs on the server."""
 
     size_bytes: int  # of the database
+    wal_bytes: int  # of the server, since its statistics were reset
     oldest_transaction_us: int | None  # None: none is open, or may be seen
 
 
 async def burden(connection: Connection) -> Burden:
     """Size of the database, and how long the oldest transaction has been open."""
     row = await connection.fetchrow(STATEMENTS["server_burden"])
-    return Burden(0, None) if row is None else Burden(row["size_bytes"], row["oldest_transaction"])
+    if row is None:
+        return Burden(0, 0, None)
+    return Burden(row["size_bytes"], row["wal_bytes"], row["oldest_transaction"])
 
 
 async def dead_rows(connection: Connection) -> dict[str, int]:

@@ -6,7 +6,7 @@ import uvloop
 from cyclopts import Parameter
 
 from metering.cli.output import Json
-from metering.observer.observer import Observer
+from metering.observer.observer import Observer, SingleLook
 from metering.observer.servers import ServerWatch
 from metering.process.exclusive import run_exclusively
 from metering.settings import load_settings
@@ -27,4 +27,5 @@ def observe(
         settings = settings.model_copy(update={"log_format": "json"})
     configure_logging(settings)
     watch = ServerWatch(settings)
-    return uvloop.run(run_exclusively(settings, Observer(settings), once=once, beside=watch.run))
+    duty = SingleLook(settings) if once else Observer(settings)
+    return uvloop.run(run_exclusively(settings, duty, once=once, beside=watch.run))

@@ -1,4 +1,4 @@
-"""What costs more to look at, and is looked at once a minute: piles, weights, and what is unusual."""
+"""What costs more to look at, and is looked at rarely: piles, weights, what nobody pays for, the unusual."""
 
 from collections import defaultdict
 from typing import Final
@@ -10,7 +10,7 @@ from aggregator.store import activity, quarantine, server, silence, terms, unrat
 from aggregator.store.connection import Connection
 from metering.observer.counted import Accounts
 from metering.observer.report import Report
-from metering.telemetry import Instruments, catalogue
+from metering.telemetry import catalogue
 from metering.telemetry.labels import HOT_TABLES
 
 log = structlog.get_logger(__name__)
@@ -21,6 +21,7 @@ PILES: Final = (
     catalogue.OLDEST_TRANSACTION,
     catalogue.DEAD_ROWS,
     catalogue.DATABASE_SIZE,
+    catalogue.DATABASE_WAL,
 )
 UNPAID: Final = (catalogue.UNRATED_EVENTS, catalogue.SILENT_SUBSCRIPTIONS)
 UNUSUAL: Final = (catalogue.ANOMALOUS_SUBJECTS,)
@@ -32,30 +33,30 @@ SETTLED_US: Final = 15 * 60 * 1_000_000
 """An hour is compared when every partition is so far past its end: late events are in it by then."""
 
 
-async def report_piles(connection: Connection, instruments: Instruments) -> None:
-    """Say what lies in quarantine, and what weighs on the database."""
+async def pile_report(connection: Connection) -> Report:
+    """What lies in quarantine, and what weighs on the database."""
     report = Report(PILES)
     for pile in await quarantine.ages(connection):
         report.add(catalogue.QUARANTINED, pile.rows, code=pile.code)
         report.add(catalogue.QUARANTINE_AGE, pile.oldest_us / 1e6, code=pile.code)
     burden = await server.burden(connection)
     report.add(catalogue.DATABASE_SIZE, burden.size_bytes)
+    report.add(catalogue.DATABASE_WAL, burden.wal_bytes)
     if burden.oldest_transaction_us is not None:
         report.add(catalogue.OLDEST_TRANSACTION, burden.oldest_transaction_us / 1e6)
     for table, rows in (await server.dead_rows(connection)).items():
         if table in HOT_TABLES:
             report.add(catalogue.DEAD_ROWS, rows, table=table)
-    report.show(instruments)
+    return report
 
 
-async def report_unpaid(connection: Connection, instruments: Instruments) -> None:
-    """Say how much usage nobody pays for, and how many subscriptions nobody uses."""
+async def unpaid_report(connection: Connection) -> Report:
+    """How much usage nobody pays for, and how many subscriptions nobody uses: a probe for each series."""
     report = Report(UNPAID)
     meters = (await terms.rating_catalog(connection)).meters
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        report.add(catalogue.UNRATED_EVENTS, await unrated.events(connection, meters))
-        report.add(catalogue.SILENT_SUBSCRIPTIONS, await silence.count(connection, meters))
-    report.show(instruments)
+    report.add(catalogue.UNRATED_EVENTS, await unrated.events(connection, meters))
+    report.add(catalogue.SILENT_SUBSCRIPTIONS, await silence.count(connection, meters))
+    return report
 
 
 class Seasons:
@@ -64,21 +65,21 @@ class Seasons:
     def __init__(self) -> None:
         self._hour_us: int | None = None
 
-    async def look(self, connection: Connection, accounts: Accounts, instruments: Instruments) -> None:
-        """Compare the last hour that every partition has left behind, if that was not done yet."""
+    async def report(self, connection: Connection, accounts: Accounts) -> Report | None:
+        """Compare the last hour that every partition has left behind; None: that was done already."""
         if accounts.reached_us is None:
-            return
+            return None
         hour_us = (accounts.reached_us - SETTLED_US) // HOUR_US * HOUR_US - HOUR_US
         if hour_us == self._hour_us:
-            return
-        self._hour_us = hour_us
+            return None
         anomalies = await unusual_subjects(connection, hour_us)
+        self._hour_us = hour_us
         report = Report(UNUSUAL)
         for meter in set(accounts.versions.values()):
             report.add(catalogue.ANOMALOUS_SUBJECTS, len(anomalies.get(meter, [])), meter=meter)
-        report.show(instruments)
         for meter, subjects in anomalies.items():
             log.warning("usage_unusual", meter=meter, count=len(subjects), subjects=sorted(subjects)[:10])
+        return report
 
 
 async def unusual_subjects(connection: Connection, hour_us: int) -> dict[str, list[str]]:

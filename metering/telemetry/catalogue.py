@@ -405,20 +405,27 @@ ANOMALOUS_SUBJECTS: Final = Gauge(
     of=OBSERVER,
 )
 OLDEST_TRANSACTION: Final = Gauge(
-    "metering.postgres.transaction.age",
+    "metering.database.transaction.age",
     "s",
     "Age of the oldest open transaction, of those that this login may see (`pg_read_all_stats`): it keeps "
     "old row versions from being cleared away.",
     of=OBSERVER,
 )
 DEAD_ROWS: Final = Gauge(
-    "metering.postgres.dead_rows",
+    "metering.database.dead_rows",
     "{row}",
     "Row versions that wait to be cleared away.",
     (TABLE,),
     of=OBSERVER,
 )
-DATABASE_SIZE: Final = Gauge("metering.postgres.size", "By", "Size of the database on disk.", of=OBSERVER)
+DATABASE_WAL: Final = Gauge(
+    "metering.database.wal",
+    "By",
+    "Write-ahead log of the whole server since its statistics were reset: its rate by that of "
+    "`metering.events` is the WAL of an event.",
+    of=OBSERVER,
+)
+DATABASE_SIZE: Final = Gauge("metering.database.size", "By", "Size of the database on disk.", of=OBSERVER)
 
 RATED_VERSIONS: Final = Counter(
     "metering.rated.versions", "{version}", "Versions of rated totals written.", (VERSIONS,), of=RATER

@@ -51,6 +51,7 @@ ORDER BY g.role, g.object, g.privilege
 -- Of other logins' sessions only those with `pg_read_all_stats` see when their transactions began.
 SELECT
     pg_database_size(current_database()) AS size_bytes,
+    (SELECT w.wal_bytes::bigint FROM pg_stat_wal AS w) AS wal_bytes,
     (
         SELECT clock_timestamp() - min(a.xact_start) FROM pg_stat_activity AS a
         WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()

@@ -16,7 +16,7 @@ from opentelemetry.trace import NoOpTracerProvider
 from aggregator.store.connection import StoreOptions, connect
 from metering.dev.conditions import until
 from metering.observer.burden import unusual_subjects
-from metering.observer.observer import Observer
+from metering.observer.observer import Observer, SingleLook
 from metering.process.exclusive import Turn
 from metering.telemetry import make_telemetry
 
@@ -44,13 +44,13 @@ class Watching(NamedTuple):
 
 
 @asynccontextmanager
-async def watching(world: World, **changes: Any) -> AsyncIterator[Watching]:
+async def watching(world: World, duty: type[Observer] = Observer, **changes: Any) -> AsyncIterator[Watching]:
     settings = world.with_settings(**changes)
     reader = InMemoryMetricReader()
     telemetry = make_telemetry(MeterProvider([reader], shutdown_on_exit=False), NoOpTracerProvider())
     connection = await connect(settings.postgres_dsn.get_secret_value(), StoreOptions(role="metering_worker"))
     try:
-        yield Watching(Observer(settings), Turn(connection, telemetry.instruments, asyncio.Event()), reader)
+        yield Watching(duty(settings), Turn(connection, telemetry.instruments, asyncio.Event()), reader)
     finally:
         connection.terminate()
 
@@ -168,7 +168,7 @@ async def test_what_nobody_counts_is_stalled_or_without_an_owner_and_retention_r
     world = await new_world(partitions=1, tick_interval_s=600)
     await world.publish(usages(20))
     await world.catch_up()
-    async with watching(world, health_window_s=0.01) as watch:
+    async with watching(world, SingleLook, health_window_s=0.01) as watch:
 
         async def is_gone() -> bool:
             seen = await watch.look()
@@ -180,9 +180,9 @@ async def test_what_nobody_counts_is_stalled_or_without_an_owner_and_retention_r
     assert of(seen, "metering.partition.owned", 0) == 0
     assert of(seen, "metering.retention.left", 0) is None  # this topic is kept for ever
     assert seen["metering.duty.held", (("duty", "closer"),)] == 0
-    assert seen["metering.postgres.size", ()] > 0
+    assert seen["metering.database.size", ()] > 0
     assert seen["metering.unrated.events", ()] > 0
-    assert ("metering.postgres.dead_rows", (("table", "usage_window"),)) in seen
+    assert ("metering.database.dead_rows", (("table", "usage_window"),)) in seen
 
 
 async def test_a_subject_that_used_much_more_than_at_that_hour_before_is_found(new_world: NewWorld) -> None:
@@ -209,6 +209,25 @@ async def test_a_subject_that_used_much_more_than_at_that_hour_before_is_found(n
     )
     assert await unusual_subjects(world.database, hour_us) == {"calls": [odd["subject"]]}
     assert await unusual_subjects(world.database, hour_us - 24 * 3_600_000_000) == {}
+
+
+async def test_a_meter_that_has_stopped_is_silent_only_once_the_log_has_gone_on(new_world: NewWorld) -> None:
+    world = await new_world(partitions=1)
+    second_us, begin_us = 1_000_000, 1_790_000_000_000_000
+    await world.database.execute("SELECT ensure_partitions('batch_meter', $1)", [begin_us])
+    (calls,) = await world.rows("SELECT meter_version_id FROM meter_version WHERE meter = 'calls'")
+    await world.database.executemany(
+        "INSERT INTO batch_meter (partition, first_offset, log_time, meter_version_id, matched, increments,"
+        " adjustments, errors, increment_sum, adjustment_sum) VALUES (0, $1, $2, $3, 1, 1, 0, 0, 1, 0)",
+        [(number, begin_us + number * second_us, calls["meter_version_id"]) for number in range(50)],
+    )
+    silent = ("metering.meter.silent", (("meter", "calls"),))
+    async with watching(world) as watch:
+        for frontier_us, expected in [(begin_us + 50 * second_us, 0), (begin_us + 300 * second_us, 1)]:
+            await world.database.execute("UPDATE ingest_partition SET frontier = $1", frontier_us)
+            seen = await watch.look()
+            assert seen[silent] == expected
+            assert ("metering.meter.silent", (("meter", "tokens"),)) not in seen
 
 
 async def test_without_brokers_what_only_they_know_is_not_reported(new_world: NewWorld) -> None:
