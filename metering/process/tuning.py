@@ -5,7 +5,7 @@ import gc
 from typing import Final
 
 GC_THRESHOLDS: Final = (1_000_000, 50, 100)
-"""Batches are many objects and no cycles: a worker that is behind holds nearly a million, for a second or two."""
+"""Batches are many objects and no cycles: a worker that is behind holds nearly a million for a second."""
 
 MMAP_THRESHOLD_BYTES: Final = 1024 * 1024
 _M_MMAP_THRESHOLD: Final = -3  # malloc.h
