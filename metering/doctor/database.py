@@ -10,7 +10,7 @@ from metering.database import database
 from metering.doctor import ledger, server, work
 from metering.doctor.check import Check, Outcome, Result, holds, unknown
 from metering.errors import MeteringError
-from metering.observer.counted import Accounts, read_accounts
+from metering.observer.counted import read_accounts
 from metering.settings import Settings
 
 STATEMENT_TIMEOUT_S: Final = 900.0
@@ -31,11 +31,10 @@ SCHEMA: Final = Check(
 CHECKS: Final = (POSTGRES, SCHEMA, *server.CHECKS, *work.ABOUT_WORK, *ledger.CHECKS)
 
 
-async def examine(settings: Settings) -> tuple[list[Result], Accounts | None]:
-    """Look at all of it, and give what was read of how partitions and meters stand."""
+async def examine(settings: Settings) -> list[Result]:
+    """Look at all of it."""
     patient = settings.model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})
     results: dict[Check, Result] = {}
-    accounts: Accounts | None = None
     try:
         async with database(patient) as connection:
             results[POSTGRES] = holds(POSTGRES)
@@ -58,4 +57,4 @@ async def examine(settings: Settings) -> tuple[list[Result], Accounts | None]:
             else Result(SCHEMA, Outcome.FOUND, f"{error}.", error=error)
         )
     why = "The database does not answer, or is not set up."
-    return [results.get(check) or unknown(check, why) for check in CHECKS], accounts
+    return [results.get(check) or unknown(check, why) for check in CHECKS]

@@ -11,5 +11,8 @@ CHECKS: Final[tuple[Check, ...]] = (*configuration.CHECKS, *database.CHECKS, *br
 
 async def examine(settings: Settings) -> list[Result]:
     """Do every check; the result of each is there, whatever does not answer."""
-    of_database, accounts = await database.examine(settings)
-    return [*configuration.examine(), *of_database, *await brokers.examine(settings, accounts)]
+    return [
+        *configuration.examine(),
+        *await database.examine(settings),
+        *await brokers.examine(settings),
+    ]

@@ -91,6 +91,12 @@ def examine(settings: Settings, state: TopicState) -> list[Result]:
     return [*(judged(check, _rows(by_check[check])) for check in contract), *_retention(state)]
 
 
+def retention_us(state: TopicState) -> int | None:
+    """How long the brokers keep records; None: for ever, or there is no topic."""
+    kept_ms = UNLIMITED if state.on_brokers is None else int(state.on_brokers.configs["retention.ms"])
+    return None if kept_ms == UNLIMITED else kept_ms * 1000
+
+
 def _check_of(difference: Difference) -> Check:
     if difference.what == f"config {CLOCK_CONFIG}":
         return TOPIC_CLOCK
@@ -108,15 +114,14 @@ def _rows(differences: Sequence[Difference]) -> list[Mapping[str, object]]:
 
 
 def _retention(state: TopicState) -> list[Result]:
-    contract = state.contract
-    kept_ms = None if state.on_brokers is None else int(state.on_brokers.configs["retention.ms"])
-    if kept_ms is None or kept_ms == UNLIMITED:
+    contract, kept_us = state.contract, retention_us(state)
+    if kept_us is None:
         return [holds(RETENTION), holds(HORIZON)]
-    kept = f"The log is kept for {duration_text(kept_ms * 1000)}"
+    kept = f"The log is kept for {duration_text(kept_us)}"
     window = duration_text(contract.acceptance_window_us)
     horizon = duration_text(contract.repair_horizon_us)
-    is_kept = kept_ms * 1000 >= contract.acceptance_window_us
-    reaches = kept_ms * 1000 >= contract.repair_horizon_us
+    is_kept = kept_us >= contract.acceptance_window_us
+    reaches = kept_us >= contract.repair_horizon_us
     return [
         holds(RETENTION) if is_kept else found(RETENTION, f"{kept}; events may be {window} late."),
         holds(HORIZON) if reaches else found(HORIZON, f"{kept}, so explained; repairs reach back {horizon}."),

@@ -8,12 +8,15 @@ from aggregator.health.partition import State
 from aggregator.health.severity import Severity
 from aggregator.store.server import WaitingWork
 from metering.doctor.check import Check, Result, found, holds, judged
-from metering.observer.counted import CLOSER, RATER, Accounts
+from metering.observer.counted import CLOSER, OBSERVER, RATER, Accounts
 from metering.observer.look import Standing
 from metering.texts import duration_text, time_text
 
 LATE_US: Final = 60_000_000
 """Who is at work does within a minute, by the log, what there is to do."""
+
+AHEAD_US: Final = 5_000_000
+"""The log is looked at after the database's clock was read: a few seconds are no skew."""
 
 STOPS: Final = Check(
     "stops",
@@ -39,6 +42,24 @@ DATA_LOSS: Final = Check(
     "Every record that is not counted is still in the log.",
     "See `offset_out_of_range` in docs/runbook.md: publish from an archive, or book the hole as lost.",
 )
+TIME_LEFT: Final = Check(
+    "time_left",
+    Severity.CRITICAL,
+    "Records that wait to be counted have most of their retention before them.",
+    "Start workers before Kafka deletes them, or raise `retention_ms` and run `metering topics apply`.",
+)
+LOG_AHEAD: Final = Check(
+    "log_ahead",
+    Severity.WARNING,
+    "No record is from the future, by the database's clock.",
+    "Correct the clock of the partition's leader: workers stop with `clock_jump` at 5 minutes.",
+)
+OBSERVER_AT_WORK: Final = Check(
+    "observer",
+    Severity.INFO,
+    "Somebody reports lag and states while no worker runs.",
+    "Start `metering observe`: alerts about workers that are gone rest on it.",
+)
 FINALITY: Final = Check(
     "finality",
     Severity.WARNING,
@@ -57,13 +78,13 @@ RATER_AT_WORK: Final = Check(
     "What can be rated is rated.",
     "Start `metering rate`, or look at the log of the one at work.",
 )
-ABOUT_WORK: Final = (STOPS, FINALITY, CLOSER_AT_WORK, RATER_AT_WORK)
+ABOUT_WORK: Final = (STOPS, FINALITY, CLOSER_AT_WORK, RATER_AT_WORK, OBSERVER_AT_WORK)
 """Known from the database alone."""
 
-ABOUT_LOGS: Final = (PARTITIONS, OWNERS, DATA_LOSS)
+ABOUT_LOGS: Final = (PARTITIONS, OWNERS, DATA_LOSS, LOG_AHEAD)
 """Known from both servers."""
 
-CHECKS: Final = (*ABOUT_WORK, *ABOUT_LOGS)
+CHECKS: Final = (*ABOUT_WORK, *ABOUT_LOGS, TIME_LEFT)
 
 
 def examine_work(accounts: Accounts, waiting: WaitingWork) -> list[Result]:
@@ -74,10 +95,11 @@ def examine_work(accounts: Accounts, waiting: WaitingWork) -> list[Result]:
         _finality(accounts),
         _closer(accounts, waiting),
         _rater(accounts, waiting),
+        _observer(accounts),
     ]
 
 
-def examine_logs(standings: Sequence[Standing]) -> list[Result]:
+def examine_logs(accounts: Accounts, standings: Sequence[Standing]) -> list[Result]:
     """What the logs say of what is counted."""
     behind = [_row(one) for one in standings if one.state in _BAD and one.lag_records]
     unowned = [_row(one) for one in standings if one.state is State.NO_OWNER and not one.lag_records]
@@ -95,7 +117,39 @@ def examine_logs(standings: Sequence[Standing]) -> list[Result]:
         judged(PARTITIONS, behind),
         judged(OWNERS, unowned, "There is nothing to count, and nobody to count it."),
         judged(DATA_LOSS, lost, "Kafka has deleted records before they were counted."),
+        _log_ahead(accounts, standings),
     ]
+
+
+def examine_time_left(standings: Sequence[Standing], retention_us: int | None) -> Result:
+    """Whether what waits will be counted before Kafka may delete it; None: it is kept for ever."""
+    if retention_us is None:
+        return holds(TIME_LEFT, "The log is kept for ever.")
+    rows = [
+        {
+            "partition": one.status.partition,
+            "waiting_since": time_text(one.log.waiting_since_us),
+            "left_s": (one.log.waiting_since_us + retention_us - one.status.read_us) / 1e6,
+        }
+        for one in standings
+        if one.log is not None
+        and one.log.waiting_since_us is not None
+        and one.log.waiting_since_us + retention_us - one.status.read_us < retention_us / 2
+    ]
+    return judged(TIME_LEFT, rows, "Records have waited for half of their retention or longer.")
+
+
+def _log_ahead(accounts: Accounts, standings: Sequence[Standing]) -> Result:
+    if accounts.topic is None or not accounts.topic.times_are_appends:
+        return holds(LOG_AHEAD, "On this topic its writers choose the time.")
+    rows = [
+        {"partition": one.status.partition, "ahead_s": (one.log.newest_us - one.status.read_us) / 1e6}
+        for one in standings
+        if one.log is not None
+        and one.log.newest_us is not None
+        and one.log.newest_us - one.status.read_us > AHEAD_US
+    ]
+    return judged(LOG_AHEAD, rows, "The newest record is from the future, by the database's clock.")
 
 
 _BAD: Final = (State.NO_OWNER, State.STALLED, State.REWOUND)
@@ -149,6 +203,13 @@ def _closer(accounts: Accounts, waiting: WaitingWork) -> Result:
         return holds(CLOSER_AT_WORK, f"{holder} is at work.")
     since = duration_text(read_us - closed_us)
     return found(CLOSER_AT_WORK, f"{holder} has the turn, and has closed nothing for {since}.", late)
+
+
+def _observer(accounts: Accounts) -> Result:
+    holder = accounts.at_work[OBSERVER]
+    if holder is None:
+        return found(OBSERVER_AT_WORK, "No observer is at work: nobody reports for workers that are gone.")
+    return holds(OBSERVER_AT_WORK, f"{holder} is at work.")
 
 
 def _rater(accounts: Accounts, waiting: WaitingWork) -> Result:

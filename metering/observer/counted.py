@@ -13,7 +13,8 @@ from metering.observer.logs import Counted
 
 CLOSER: Final = "closer"
 RATER: Final = "rater"
-DUTIES: Final = (CLOSER, RATER, "observer", "auditor")
+OBSERVER: Final = "observer"
+DUTIES: Final = (CLOSER, RATER, OBSERVER, "auditor")
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,11 @@ async def found(metering: Metering, exits: Exit) -> Mapping[str, Any]:
 
 async def test_what_is_new_has_no_owner_and_less_retention_than_repairs_reach(ready: Metering) -> None:
     seen = await found(ready, Exit.OK)
-    assert {code: one["severity"] for code, one in seen.items()} == {"owners": "info", "horizon": "info"}
+    assert {code: one["severity"] for code, one in seen.items()} == {
+        "owners": "info",
+        "observer": "info",
+        "horizon": "info",
+    }
     assert [row["partition"] for row in seen["owners"]["rows"]] == [0, 1]
     assert "docs/doctor.md#owners" in (await ready("doctor")).out
 
@@ -130,3 +134,7 @@ async def test_what_is_wrong_with_the_topic_is_named(ready: Metering, settings: 
     seen = await found(ready, Exit.PROBLEMS)
     assert {"retention", "topic_config", "data_loss"} <= set(seen)
     assert [row["records"] for row in seen["data_loss"]["rows"]] == [3]
+    assert "time_left" not in seen
+    async with broker_admin(Settings()) as admin:
+        await change_configs(admin, topic, known, {"retention.ms": "1"})
+    assert "time_left" in await found(ready, Exit.PROBLEMS)

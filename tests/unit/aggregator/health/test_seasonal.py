@@ -25,6 +25,7 @@ def test_an_hour_is_compared_with_the_same_hour_of_seven_days_and_four_weeks() -
         (5, [0] * 6 + [1] * 4, None),
         (5, [0] * 5 + [1] * 5, True),
         (1000, [100, 200, 300, 400, 500, 600, 700], False),  # wide by nature
+        (2150, [100, 200, 300, 400, 500, 600, 700], False),
         (2200, [100, 200, 300, 400, 500, 600, 700], True),
         (100, [100, 101, 99, 100, 100, 1_000_000], False),  # one outlier moves nothing
         (1_000_000, [100, 101, 99, 100, 100, 1_000_000], True),
