@@ -1,0 +1,32 @@
+"""The configuration of Prometheus that is shipped: valid, and it scrapes what its target files name."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.prometheus import SHIPPED, QueryRefusedError, command_or_skip, prometheus
+
+from metering.dev.conditions import until
+
+
+def test_the_configuration_is_valid() -> None:
+    command = [command_or_skip("promtool"), "check", "config", str(SHIPPED / "prometheus.yml")]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+async def test_targets_are_scraped_once_they_are_named(tmp_path: Path) -> None:
+    async with prometheus(tmp_path, {}) as server:
+        with pytest.raises(QueryRefusedError, match="parse error"):
+            await server.query("sum by (")
+        assert [one.value for one in await server.query("vector(7)")] == [7]
+        targets = {"itself": [server.port]}
+        server.aim(targets)
+
+        async def is_scraped() -> bool:
+            return await server.scrapes(targets)
+
+        assert await until(is_scraped, deadline_s=60)
+        (up,) = await server.query("up")
+        assert (up.labels["job"], up.labels["process"]) == ("metering", "itself")
+        assert await server.alerts() == []
