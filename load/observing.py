@@ -11,7 +11,7 @@ from commands import Environment
 
 from metering.dev.ports import free_ports
 
-SCRAPE_INTERVAL_S: Final = 1.0
+SCRAPE_INTERVAL_S: Final = 5.0
 
 
 class Observed(NamedTuple):
@@ -39,7 +39,7 @@ def collected() -> Iterator[Observed]:
 
 @contextmanager
 def collected_and_scraped() -> Iterator[Observed]:
-    """Push everything to a collector, and be scraped once a second."""
+    """Push everything to a collector, and be scraped every five seconds."""
     (port,) = free_ports(1)
     ended = threading.Event()
     thread = threading.Thread(target=_scrape, args=(port, ended))

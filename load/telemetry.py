@@ -1,7 +1,7 @@
 """What telemetry costs a worker: `load/telemetry.py`, paired runs with it and without on the same topic.
 
 Without: no collector, no admin port, nothing measured. With: spans, metrics and log lines pushed to a
-collector, and a Prometheus that scrapes once a second, fifteen times as often as usual. Every run counts the
+collector, and a Prometheus that scrapes every five seconds, thrice as often as usual. Every run counts the
 whole topic into an empty database and is checked; who is first of a pair takes turns. Collector and scraper
 run in this process: on a machine whose cores are all in use, their own work is in the figure. The last line
 is one JSON object.
@@ -43,7 +43,7 @@ class Pair(NamedTuple):
         return self.observed.worker_cpu_seconds / self.without.worker_cpu_seconds
 
 
-def main(*, events: int = MILLION, runs: int = 3, partitions: int = 6, seed: int = 1) -> None:
+def main(*, events: int = MILLION, runs: int = 5, partitions: int = 6, seed: int = 1) -> None:
     """Measure what telemetry costs.
 
     Args:
