@@ -1,6 +1,7 @@
 """`metering status`: how every partition does, how fresh and how final what is counted is."""
 
 import asyncio
+import sys
 from typing import Annotated, Final
 
 from cyclopts import Parameter
@@ -55,11 +56,12 @@ def exit_of(seen: Look) -> Exit:
 async def _watch(settings: Settings, interval_s: float, *, as_json: bool) -> None:
     """Look until interrupted; what a server that is away says is part of the screen."""
     looks = Looks(settings)
-    with Live(console=stdout_console(), auto_refresh=False, screen=False) as live:
+    if as_json:
         while True:
-            seen = await looks.look()
-            if as_json:
-                print_json(document(seen))
-            else:
-                live.update(screen(seen), refresh=True)
+            print_json(document(await looks.look()))
+            sys.stdout.flush()
+            await asyncio.sleep(interval_s)
+    with Live(console=stdout_console(), auto_refresh=False) as live:
+        while True:
+            live.update(screen(await looks.look()), refresh=True)
             await asyncio.sleep(interval_s)

@@ -71,6 +71,6 @@ async def test_a_single_look_ends(own_postgres: PostgresServer, commands: Comman
     commands.environment.update(partitions.environment)
     commands.environment["METERING_KAFKA_BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
     once = commands.start("observe", "--once")
-    assert await once.ended() == Exit.OK
+    assert await once.ended(deadline_s=90) == Exit.OK
     assert once.events("stopped", duty="observer", steps=1, code=None)
     assert once.events("group_state", state="no_owner", partitions=[0, 1])
