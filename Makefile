@@ -14,9 +14,9 @@ demo: $(INSTALLED)
 down: $(INSTALLED)
 	$(VENV)/bin/metering dev down
 
-# Unit, integration and fault tests, on a real Kafka and a real Postgres.
+# Unit, integration and fault tests, on a real Kafka and a real Postgres: a pair of servers per processor, up to four.
 test: $(INSTALLED)
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-unit: $(INSTALLED)
 	$(PYTHON) -m pytest tests/unit

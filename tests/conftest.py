@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -24,6 +25,19 @@ settings.load_profile("without a clock")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[SAID] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    workeroutput = getattr(session.config, "workeroutput", None)
+    if workeroutput is not None:  # this is one of several processes: the first of them speaks for all
+        workeroutput["said"] = session.config.stash[SAID]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    said = node.config.stash[SAID]
+    told = getattr(node, "workeroutput", {})  # nothing of a process that died
+    said += [sentence for sentence in told.get("said", ()) if sentence not in said]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
