@@ -98,6 +98,14 @@ class Settings(BaseSettings):
         30, description="Past that a partition's state is judged by; as long may it be without an owner"
     )
 
+    prove_interval_s: PositiveFloat = Field(
+        10, description="How often the auditor proves a part of what was counted"
+    )
+    prove_windows: PositiveInt = Field(200, description="About as many windows are chosen for one proof,")
+    prove_records: PositiveInt = Field(
+        500_000, description="and at most so many records of a partition are read again for it"
+    )
+
     publish_timeout_s: PositiveFloat = Field(120, description="Longest wait for brokers to take events")
 
     admin_host: str = Field("127.0.0.1", description="Where `/healthz`, `/readyz` and `/metrics` listen")

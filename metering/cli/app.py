@@ -42,6 +42,7 @@ for group, commands in {
         "worker": ("worker:worker", "Count what is in the topic."),
         "close": ("close:close", "Make windows final when nothing on time can follow."),
         "rate": ("rate:rate", "Price what has become final."),
+        "prove": ("prove:prove", "Recount what was counted, again and again, and compare."),
         "observe": ("observe:observe", "Report how everything stands, whoever is at work."),
     },
     _SERVE: {

@@ -4,10 +4,11 @@ from typing import Final
 
 from aggregator.health.severity import Severity
 from aggregator.store import migrate
+from aggregator.store import proof as proof_store
 from aggregator.store import server as store
 from aggregator.store.errors import NotMigrated, StoreError
 from metering.database import database
-from metering.doctor import ledger, server, work
+from metering.doctor import ledger, proof, server, work
 from metering.doctor.check import Check, Outcome, Result, holds, unknown
 from metering.errors import MeteringError
 from metering.observer.counted import read_accounts
@@ -28,7 +29,7 @@ SCHEMA: Final = Check(
     "The schema has the migrations of this release, and no others.",
     "Run `metering migrate`; if that is refused, run the release that made the schema.",
 )
-CHECKS: Final = (POSTGRES, SCHEMA, *server.CHECKS, *work.ABOUT_WORK, *ledger.CHECKS)
+CHECKS: Final = (POSTGRES, SCHEMA, *server.CHECKS, *work.ABOUT_WORK, *proof.CHECKS, *ledger.CHECKS)
 
 
 async def examine(settings: Settings) -> list[Result]:
@@ -45,6 +46,7 @@ async def examine(settings: Settings) -> list[Result]:
             for result in (
                 *await server.examine(connection),
                 *work.examine_work(accounts, waiting),
+                *proof.examine(accounts, await proof_store.newest(connection)),
                 *await ledger.examine(connection),
             ):
                 results[result.check] = result

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
+from aggregator.state import TopicRules
 from aggregator.store import explanation
 from aggregator.store import replay as decisions_store
 from aggregator.store.connection import Connection
@@ -119,15 +120,13 @@ async def _plan(
     for subject in {subject for question in questions for subject in question.subjects}:
         plan.partitions[subject] = place(subject.encode(), topic.partitions)
         plan.subjects[plan.partitions[subject]].add(subject)
-    # What may contradict the first event of these windows was appended after this time: it was remembered.
-    margin_us = topic.acceptance_window_us + HOUR_US + 2 * topic.skew_us
     longest_us = max((rule.window_us for rule in rules.values()), default=0)
     for one in decided.partitions:
         partition = one.claimed.partition
         asked = [q for q in questions if plan.subjects[partition] & set(q.subjects)]
         if not asked:
             continue
-        from_us = min(question.from_us for question in asked) - margin_us
+        from_us = min(question.from_us for question in asked) - margin_us(topic)
         to_us = max(
             question.to_us + longest_us + topic.repair_horizon_us
             if question.known_before_us is None
@@ -148,25 +147,18 @@ async def _recounted(
     explained: Explained,
 ) -> "LogFound":
     topic = decided.rules
-    place = PARTITIONERS[topic.partitioner]
-    judged_by = Topic(
-        topic.acceptance_window_us,
-        topic.skew_us,
-        topic.repair_horizon_us,
-        lambda subject: place(subject.encode(), topic.partitions),
-    )
     counting = {}
     for partition, start in plan.starts.items():
         counting[partition] = Recount(
             partition,
-            judged_by,
+            judged_by(topic),
             list(rules.values()),
             plan.subjects[partition],
             start.frontier_us,
             {cap.offset: cap.cap_us for cap in decided.caps if cap.partition == partition},
             await explanation.rejected(connection, partition),
         )
-        explained.stretches += _without_skips(partition, start.offset, plan.ends[partition], decided)
+        explained.stretches += without_skips(partition, start.offset, plan.ends[partition], decided)
     async for partition, records in read_log(settings, topic.name, explained.stretches):
         explained.records += len(records)
         for record in records:
@@ -177,9 +169,26 @@ async def _recounted(
     return found
 
 
-def _without_skips(
+def judged_by(rules: TopicRules) -> Topic:
+    """What a recount has to know of the topic."""
+    place = PARTITIONERS[rules.partitioner]
+    return Topic(
+        rules.acceptance_window_us,
+        rules.skew_us,
+        rules.repair_horizon_us,
+        lambda subject: place(subject.encode(), rules.partitions),
+    )
+
+
+def margin_us(rules: TopicRules) -> int:
+    """What may contradict an event was appended at most this long before its time: else it is forgotten."""
+    return rules.acceptance_window_us + HOUR_US + 2 * rules.skew_us
+
+
+def without_skips(
     partition: int, first_offset: int, next_offset: int, decided: Decisions
 ) -> Iterable[Stretch]:
+    """The parts of a stretch that were counted: what operators skipped was not."""
     for skip in decided.skips:
         if skip.partition == partition and first_offset <= skip.first_offset < next_offset:
             yield Stretch(partition, first_offset, skip.first_offset)
@@ -198,7 +207,7 @@ async def _compare(
     versions = {rule.meter_version_id for rule in rules.values() if rule.meter in question.meters}
     scope = Scope(sorted(versions), question.subjects, question.from_us, question.to_us)
     ledger = Ledger(connection)
-    windows = {_key(row): row for row in await explanation.windows(connection, scope)}
+    windows = {key_of(row): row for row in await explanation.windows(connection, scope)}
     recounted = {key: events for key, events in found.windows.items() if _is_asked(key, question, versions)}
     for key in sorted({*windows, *recounted}, key=_order):
         row, events = windows.get(key), recounted.get(key)
@@ -228,7 +237,7 @@ async def _beside(
 ) -> Account:
     stored = None if row is None else stored_beside(row)
     again = None if one is None else recounted_beside(one)
-    key = one.key if row is None and one is not None else _key(row)
+    key = one.key if row is None and one is not None else key_of(row)
     batches = [] if place.partition < 0 else await ledger.batches(place.partition, place.offset, place.offset)
     kind = (stored or again or {})["kind"]
     return Account(key, place.partition, (place.offset, place.offset), kind, stored, again, batches)
@@ -273,7 +282,8 @@ class Ledger:
         return self._read[asked]
 
 
-def _key(row: StoredWindow | StoredAdjustment | None) -> Key:
+def key_of(row: StoredWindow | StoredAdjustment | None) -> Key:
+    """The window that a row is, or stands beside."""
     assert row is not None  # noqa: S101 - one of two sides is there
     return Key(row.meter_version_id, row.subject, row.groups, row.start_us)
 

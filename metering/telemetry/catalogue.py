@@ -11,6 +11,7 @@ from metering.telemetry.labels import (
     CODE,
     DUTY,
     EXTREME,
+    FINDING,
     FLUSH_RESULT,
     FLUSH_STAGE,
     LINE,
@@ -20,6 +21,7 @@ from metering.telemetry.labels import (
     PARTITION,
     POOLED,
     PROBLEM,
+    PROVED,
     RESOLUTION,
     ROUTE,
     SERVER,
@@ -32,6 +34,7 @@ from metering.telemetry.labels import (
 WORKER: Final[tuple[Process, ...]] = ("worker",)
 CLOSER: Final[tuple[Process, ...]] = ("closer",)
 RATER: Final[tuple[Process, ...]] = ("rater",)
+AUDITOR: Final[tuple[Process, ...]] = ("auditor",)
 API: Final[tuple[Process, ...]] = ("api",)
 PUBLISHER: Final[tuple[Process, ...]] = ("publisher",)
 OBSERVER: Final[tuple[Process, ...]] = ("observer",)
@@ -443,6 +446,38 @@ THRESHOLDS_CROSSED: Final = Counter(
 )
 FEED_PUSHED: Final = Counter(
     "metering.feed.pushed", "{entry}", "Entries of the feed written to its Kafka topic.", of=RATER
+)
+
+PROOF_WINDOWS: Final = Counter(
+    "metering.proof.windows",
+    "{window}",
+    "Final windows, and rows beside them, that were recounted from the log and compared.",
+    (PROVED,),
+    of=AUDITOR,
+)
+PROOF_ACCURACY: Final = Gauge(
+    "metering.proof.accuracy",
+    "{share}",
+    "Billing accuracy: of the windows and rows beside them that the last hundred proofs compared, the share "
+    "that is equal to the log, 0 to 1. What is open is compared again each time.",
+    of=AUDITOR,
+)
+PROOF_FINDINGS: Final = Gauge(
+    "metering.proof.findings",
+    "{finding}",
+    "What was found wrong and has not been put right, up to a hundred of each check.",
+    (FINDING,),
+    of=AUDITOR,
+)
+PROOF_TIMESTAMP: Final = Gauge(
+    "metering.proof.timestamp",
+    "s",
+    "When the last round ended in which a stretch of every partition was recounted, in seconds since the "
+    "Unix epoch.",
+    of=AUDITOR,
+)
+PROOF_DURATION: Final = Histogram(
+    "metering.proof.duration", "s", "Time of one step of the auditor.", bounds=SECONDS, of=AUDITOR
 )
 
 PUBLISHED: Final = Counter(

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from aggregator.batch import Outcomes
+from aggregator.health.finding import Kind
 from aggregator.health.partition import State
 from metering.telemetry.kinds import Label
 from schemas.codes import Code
@@ -65,3 +66,11 @@ LINE: Final = Label(
     "line", "line of work that has a connection of its own", ("flushes", "loads", "chores", "outbox")
 )
 POOLED: Final = Label("state", "what a connection of the pool is", ("used", "idle"))
+PROVED: Final = Label(
+    "result",
+    "`equal`: the log says the same; `unreadable`: too little of the log is kept, or it does not answer",
+    ("equal", "unequal", "unreadable"),
+)
+FINDING: Final = Label(
+    "kind", "what does not hold: [the runbook](doctor.md#proof)", tuple(one.value for one in Kind)
+)

@@ -180,7 +180,7 @@ async def doctor_is_content(scenario: Scenario) -> None:
     assert [check for check in checks if not check["ok"] and check["code"] not in _FAULTS] == []
 
 
-_FAULTS = {"partitions", "owners", "observer", "stops", "data_loss", "horizon"}
+_FAULTS = {"partitions", "owners", "observer", "auditor", "stops", "data_loss", "horizon"}
 """What a scenario does to workers and logs is found too; what was counted must be right for all that."""
 
 

@@ -80,6 +80,7 @@ async def test_what_is_new_has_no_owner_and_less_retention_than_repairs_reach(re
     assert {code: one["severity"] for code, one in seen.items()} == {
         "owners": "info",
         "observer": "info",
+        "auditor": "info",
         "horizon": "info",
     }
     assert [row["partition"] for row in seen["owners"]["rows"]] == [0, 1]

@@ -23,6 +23,7 @@ COMMANDS: dict[Process, str] = {
     "rater": "rate",
     "api": "api",
     "observer": "observe",
+    "auditor": "prove",
 }
 EVENTS = 20
 
@@ -61,6 +62,7 @@ async def test_what_each_process_shows_is_in_the_catalogue(metering: Metering, c
         "METERING_ADMIN_PORT": "0",
         "METERING_API_PORT": "0",
         "METERING_LOG_FORMAT": "json",
+        "METERING_PROVE_INTERVAL_S": "0.2",
     }
     ports = {process: await admin_port(commands.start(command)) for process, command in COMMANDS.items()}
 
@@ -75,7 +77,11 @@ async def test_what_each_process_shows_is_in_the_catalogue(metering: Metering, c
     async def observed() -> bool:
         return ("metering_group_state", (("state", "ok"),)) in await scraped(ports["observer"])
 
+    async def proved() -> bool:
+        return ("metering_proof_accuracy", ()) in await scraped(ports["auditor"])
+
     assert await until(closed, deadline_s=30)
+    assert await until(proved, deadline_s=30)
     assert await until(observed, deadline_s=30)
     shown = {process: await scraped(port) for process, port in ports.items()}
     for process, samples in shown.items():
@@ -88,6 +94,10 @@ async def test_what_each_process_shows_is_in_the_catalogue(metering: Metering, c
     assert sum(worker["metering_memory_ids", (("partition", f"{one}"),)] for one in range(2)) == EVENTS
     assert shown["closer"]["metering_at_work", (("duty", "closer"),)] == 1
     assert shown["rater"]["metering_at_work", (("duty", "rater"),)] == 1
+    auditor = shown["auditor"]
+    assert auditor["metering_proof_accuracy", ()] == 1
+    assert auditor["metering_proof_windows_total", (("result", "equal"),)] >= EVENTS
+    assert not any(value for (name, _), value in auditor.items() if name == "metering_proof_findings")
 
 
 def all_are_its_own(process: Process, shown: Samples) -> None:

@@ -1,0 +1,181 @@
+"""The auditor finds a troubled log right, and names whatever somebody does to what was counted."""
+
+import json
+from typing import Any, Final, NamedTuple
+
+from faults.administering import Administrator
+from faults.conftest import ScenarioFactory
+from faults.scenario import Scenario
+from faults.test_catalogs import CHANGED_YAML
+from oracle.logs import HOUR_US
+
+from aggregator.store.connection import Connection
+from metering.cli.exits import Exit
+
+LOG_US: Final = 1_780_000_000_000_000 // HOUR_US * HOUR_US
+KEYS: Final = {"what", "at", "checked", "wrong", "unreadable", "findings"}
+
+
+class Proofs(NamedTuple):
+    """What came of a round: everything that was checked, and what is open at its end."""
+
+    checked: dict[str, int]  # by what
+    unreadable: dict[str, int]
+    findings: dict[str, list[dict[str, Any]]]
+
+    def kinds(self) -> dict[str, set[str]]:
+        return {what: {one["kind"] for one in found} for what, found in self.findings.items() if found}
+
+    def places(self, kind: str) -> list[dict[str, Any]]:
+        return [one["place"] for found in self.findings.values() for one in found if one["kind"] == kind]
+
+
+async def proved(scenario: Scenario, exits: Exit) -> Proofs:
+    proving = scenario.commands.start("prove", "--once", "--windows", "400", "--seed", "7", "--json")
+    assert await proving.ended(deadline_s=90) == exits, proving.log.read_text() + proving.output.read_text()
+    proofs = Proofs({}, {}, {})
+    for line in map(json.loads, proving.output.read_text().splitlines()):
+        assert set(line) == KEYS
+        what = line["what"]
+        proofs.checked[what] = proofs.checked.get(what, 0) + line["checked"]
+        proofs.unreadable[what] = proofs.unreadable.get(what, 0) + line["unreadable"]
+        proofs.findings[what] = line["findings"]
+        assert line["wrong"] == len(line["findings"])
+    assert set(proofs.checked) == {"windows", "ledger", "totals", "log"}
+    return proofs
+
+
+async def counted(scenario: Scenario, records: int) -> Connection:
+    """A log with everything in it, counted under two catalogs, and final."""
+    await scenario.set_up()
+    traffic = scenario.traffic(log_us=LOG_US)
+    await scenario.publish(traffic.records(records))
+    await scenario.catch_up()
+    await scenario.apply_catalog(CHANGED_YAML)
+    await scenario.publish(traffic.records(records))
+    await scenario.catch_up()
+    await scenario.commands.run("close", "--once")
+    return await scenario.witness()
+
+
+SAVED: Final = """
+CREATE TABLE saved_window AS SELECT * FROM usage_window;
+CREATE TABLE saved_member AS SELECT * FROM window_member;
+CREATE TABLE saved_adjustment AS SELECT * FROM adjustment;
+CREATE TABLE saved_batch AS SELECT * FROM batch;
+CREATE TABLE chosen AS
+SELECT DISTINCT ON (v.meter) v.meter, w.series_id, w.window_start, w.shard, s.subject, v.meter_version_id
+FROM usage_window AS w JOIN series AS s USING (series_id) JOIN meter_version AS v USING (meter_version_id)
+JOIN meter_watermark AS f USING (meter_version_id)
+WHERE w.window_start < f.final_before AND v.version = 1
+ORDER BY v.meter, w.events DESC, s.subject, w.window_start;
+"""
+RESTORED: Final = """
+DELETE FROM usage_window; INSERT INTO usage_window SELECT * FROM saved_window;
+DELETE FROM window_member; INSERT INTO window_member SELECT * FROM saved_member;
+DELETE FROM adjustment; INSERT INTO adjustment SELECT * FROM saved_adjustment;
+DELETE FROM batch; INSERT INTO batch SELECT * FROM saved_batch;
+"""
+TAMPERED: Final = """
+UPDATE usage_window SET value = value + 1 WHERE (series_id, window_start, shard) IN (
+    SELECT series_id, window_start, shard FROM chosen WHERE meter = 'tokens');
+DELETE FROM usage_window WHERE (series_id, window_start, shard) IN (
+    SELECT series_id, window_start, shard FROM chosen WHERE meter = 'calls');
+UPDATE window_member SET member = member || '!' WHERE (series_id, window_start, shard) IN (
+    SELECT series_id, window_start, shard FROM chosen WHERE meter = 'models');
+"""
+LATE: Final = """
+UPDATE adjustment AS a SET value = value + 1 FROM meter_version AS v
+WHERE v.meter_version_id = a.meter_version_id AND v.meter = 'tokens' AND (a.partition, a.record_offset) = (
+    SELECT a.partition, a.record_offset FROM adjustment AS a JOIN meter_version AS v USING (meter_version_id)
+    WHERE v.meter = 'tokens' AND a.kind = 'late' ORDER BY a.log_time LIMIT 1
+)
+RETURNING a.partition, a.record_offset, a.meter_version_id
+"""
+HOLE: Final = """
+DELETE FROM batch WHERE (partition, first_offset) = (
+    SELECT partition, first_offset FROM batch WHERE partition = 1 ORDER BY first_offset OFFSET 2 LIMIT 1
+)
+RETURNING first_offset, next_offset
+"""
+MOVED: Final = """
+UPDATE batch SET duplicate = duplicate - 1, gap = gap + 1 WHERE (partition, first_offset) = (
+    SELECT partition, first_offset FROM batch WHERE partition = 2 AND duplicate > 0
+    ORDER BY first_offset LIMIT 1
+)
+RETURNING first_offset
+"""
+
+
+async def everything_is_proved(scenario: Scenario, witness: Connection) -> None:
+    """All final windows are recounted and equal, and most of what stands beside any."""
+    proofs = await proved(scenario, Exit.OK)
+    assert not proofs.kinds()
+    assert not any(proofs.unreadable.values())
+    windows = await witness.fetchval(
+        "SELECT count(*) FROM usage_window JOIN series USING (series_id) JOIN meter_watermark"
+        " USING (meter_version_id) WHERE window_start < final_before"
+    )
+    beside = dict(map(tuple, await witness.fetch("SELECT kind, count(*) FROM adjustment GROUP BY kind")))
+    assert beside["late"] > 50
+    assert beside["void"] > 10
+    assert proofs.checked["windows"] > windows + sum(beside.values()) / 2
+
+
+async def test_what_somebody_did_is_named_until_it_is_put_right(
+    scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
+) -> None:
+    """Late events, voids, gauges, members, repairs and meters that have changed are all right."""
+    scenario = scenario_on(kafka_bootstrap, database, clock="record")
+    witness = await counted(scenario, 600)
+    await everything_is_proved(scenario, witness)
+    await witness.execute("SET session_replication_role = replica")  # as a person who knows how
+    await witness.execute(SAVED)
+
+    await witness.execute(TAMPERED)
+    meters = (
+        "SELECT subject, meter_version_id, shard FROM chosen WHERE meter IN ('tokens', 'calls', 'models')"
+    )
+    windows = list(map(tuple, await witness.fetch(meters)))
+    ((late,), (hole,), (moved,)) = [await witness.fetch(one) for one in (LATE, HOLE, MOVED)]
+
+    def all_is_named(proofs: Proofs) -> None:
+        named = [
+            (one["subject"], one["meter_version_id"], one["partition"]) for one in proofs.places("window")
+        ]
+        assert sorted(named) == sorted(windows)
+        assert [
+            tuple(one[name] for name in ("partition", "offset", "meter_version_id"))
+            for one in proofs.places("adjustment")
+        ] == [tuple(late)]
+        (gap,) = [one for one in proofs.findings["ledger"] if one["kind"] == "ledger"]
+        assert (gap["place"]["partition"], gap["expected"], gap["found"]) == (1, *hole)
+        assert proofs.places("records") == [{"partition": 2, "from": moved["first_offset"]}]
+        assert {
+            (one["partition"], one.get("outcome"), one.get("rows")) for one in proofs.places("conservation")
+        } >= {(2, "duplicate", None), (2, "gap", None), (late["partition"], None, "late")}
+        assert {one["rows"] for one in proofs.places("totals")} == {"window", "beside"}
+        assert not proofs.findings["log"]
+
+    found = await proved(scenario, Exit.PROBLEMS)
+    all_is_named(found)
+    (wrong,) = [
+        one
+        for one in found.findings["windows"]
+        if one["place"]["meter"] == "tokens" and one["kind"] == "window"
+    ]
+    assert wrong["expected"]["first_offset"] == wrong["found"]["first_offset"]
+    assert wrong["expected"]["value"] != wrong["found"]["value"]
+
+    # The log is deleted but for its end: what was found stands, and nothing else can be said of it any more.
+    ends = await scenario.next_offsets()
+    administrator = Administrator(scenario.bootstrap_servers, scenario.rules.name)
+    await administrator.delete_records({partition: end - 1 for partition, end in ends.items()})
+    found = await proved(scenario, Exit.PROBLEMS)
+    all_is_named(found)
+    assert found.unreadable["windows"]
+
+    await witness.execute(RESTORED)
+    found = await proved(scenario, Exit.OK)
+    assert not found.kinds()
+    assert found.unreadable["windows"]
