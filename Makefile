@@ -1,6 +1,6 @@
 # `make demo` shows the whole thing, `make test` proves it. Everything runs from a virtual environment made here.
 .DELETE_ON_ERROR:
-.PHONY: demo down test test-unit check bench bench-rating bench-reading soak lock clean
+.PHONY: demo down test test-unit drill check bench bench-rating bench-reading soak lock clean
 
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
@@ -20,6 +20,10 @@ test: $(INSTALLED)
 
 test-unit: $(INSTALLED)
 	$(PYTHON) -m pytest tests/unit
+
+# Faults on the whole service, a Prometheus that looks, and a table of which alert fired when. NAME=no_worker: that one alone.
+drill: $(INSTALLED)
+	$(PYTHON) -m pytest tests/drills -m drill -k "$(or $(NAME),test)"
 
 check: $(INSTALLED)
 	$(VENV)/bin/ruff check

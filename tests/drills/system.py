@@ -1,0 +1,193 @@
+"""The whole service on servers of its own, with usage that flows: what a drill breaks and mends."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import yaml
+from faults.producing import produce, producer
+from faults.traffic import Sent
+from oracle.logs import rfc3339
+from support.processes import CommandProcess, Commands
+from support.proxy import Proxy
+
+from aggregator.store.connection import Connection
+from metering.dev.kafka.server import KafkaServer
+from metering.dev.ports import free_ports
+from metering.dev.postgres.server import PostgresServer
+from metering.telemetry.kinds import Process
+
+TOPIC: Final = "usage.drill"
+PARTITIONS: Final = 4
+PACE_RECORDS: Final = 40
+"""Published in a second, all the while."""
+
+SUBJECTS: Final = [f"subject-{number}" for number in range(40)]
+
+CATALOG: Final = """\
+meters:
+  - {name: calls, event_type: call, aggregation: count, window: 1m, grace: 0s}
+  - {name: tokens, event_type: call, aggregation: sum, value: n, group_by: [model], window: 1h, grace: 15m,
+     cardinality_limit: 5}
+"""
+
+COMMANDS: Final[Mapping[Process, str]] = {
+    "worker": "worker",
+    "closer": "close",
+    "rater": "rate",
+    "observer": "observe",
+}
+
+
+class Part:
+    """One process of the service, which keeps its admin port when it is started again."""
+
+    def __init__(self, commands: Commands, kind: Process, environment: Mapping[str, str]) -> None:
+        self.kind = kind
+        (self.port,) = free_ports(1)
+        self.command = f"metering {COMMANDS[kind]}"
+        self._commands = commands
+        self._environment = {"METERING_ADMIN_PORT": str(self.port), **environment}
+        self.process = self.start()
+
+    def start(self, **environment: str) -> CommandProcess:
+        """Run its command; `environment` differs from now on."""
+        self._environment |= environment
+        self.process = self._commands.start(COMMANDS[self.kind], **self._environment)
+        return self.process
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+class System:
+    """Servers, processes and traffic of one drill.
+
+    Args:
+        commands: starts processes.
+        folder: for files of its own.
+        kafka: a broker for this drill alone.
+        postgres: a server for this drill alone.
+        proxy: stands before the database, for all processes.
+    """
+
+    def __init__(
+        self, commands: Commands, folder: Path, kafka: KafkaServer, postgres: PostgresServer, proxy: Proxy
+    ) -> None:
+        self.kafka = kafka
+        self.postgres = postgres
+        self.proxy = proxy
+        self.parts: list[Part] = []
+        self._commands = commands
+        self._folder = folder
+        self._next_id = 0
+        contract = {
+            "name": TOPIC,
+            "partitions": PARTITIONS,
+            "clock": "broker",
+            "replication_factor": 1,
+            "min_insync_replicas": 1,
+        }
+        commands.environment |= {
+            "METERING_LOG_FORMAT": "json",
+            "METERING_KAFKA_BOOTSTRAP_SERVERS": kafka.address,
+            "METERING_POSTGRES_DSN": postgres.dsn(port=proxy.port),
+            "METERING_TOPIC_FILE": str(self.write("topic.yaml", yaml.safe_dump(contract))),
+        }
+
+    async def set_up(self) -> None:
+        """What a person does first."""
+        await self.run("metering migrate")
+        await self.run("metering topics apply")
+        await self.apply_catalog(CATALOG)
+
+    async def apply_catalog(self, text: str) -> None:
+        await self.run(f"metering catalog apply {self.write('catalog.yaml', text)}")
+
+    def start(self, *kinds: Process, **environment: str) -> list[Part]:
+        """Start one process of each of these kinds; `environment` differs for them."""
+        started = [Part(self._commands, kind, environment) for kind in kinds]
+        self.parts += started
+        return started
+
+    @property
+    def targets(self) -> dict[str, list[int]]:
+        """What Prometheus is to scrape."""
+        targets: dict[str, list[int]] = {}
+        for part in self.parts:
+            targets.setdefault(part.kind, []).append(part.port)
+        return targets
+
+    async def run(self, command: str, **environment: str) -> str:
+        """Run a command as it is written on a page, to its end, which must be good; give what it printed."""
+        return await self._commands.run(*command.split()[1:], **environment)
+
+    async def doctor(self) -> dict[str, dict[str, Any]]:
+        """What `metering doctor --json` finds, or cannot look at, by code."""
+        process = self._commands.start("doctor", "--json")
+        await process.ended(deadline_s=60)
+        lines = [json.loads(line) for line in process.output.read_text().splitlines()]
+        return {line["code"]: line for line in lines if line["result"] != "ok"}
+
+    def event(self, **changes: Any) -> Sent:
+        """A new event as an honest producer sends it, but for these attributes, or `data`."""
+        self._next_id += 1
+        event = {
+            "specversion": "1.0",
+            "id": str(self._next_id),
+            "source": "/drill",
+            "type": "call",
+            "subject": SUBJECTS[self._next_id % len(SUBJECTS)],
+            "time": rfc3339(time.time_ns() // 1000),
+            "data": {"n": 1, "model": "small"},
+            **changes,
+        }
+        return Sent(event["subject"].encode(), json.dumps(event).encode())
+
+    def events(self, count: int, **changes: Any) -> list[Sent]:
+        return [self.event(**changes) for _ in range(count)]
+
+    async def publish(self, records: Sequence[Sent]) -> None:
+        await asyncio.to_thread(produce, self.kafka.address, TOPIC, records)
+
+    @asynccontextmanager
+    async def flowing(self, make: Callable[[int], Sequence[Sent]]) -> AsyncIterator[None]:
+        """Publish what `make(count)` makes, at a steady pace, also while no broker takes it."""
+        through = producer(self.kafka.address)
+
+        async def flow() -> None:
+            while True:
+                for record in make(PACE_RECORDS // 10):
+                    through.produce(TOPIC, key=record.key, value=record.value, headers=list(record.headers))
+                through.poll(0)
+                await asyncio.sleep(0.1)
+
+        task = asyncio.create_task(flow())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(through.flush, 10)
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Connection]:
+        """A superuser's connection, straight to the server."""
+        connection = await asyncpg.connect(
+            self.postgres.dsn(), server_settings={"search_path": "metering"}, timeout=5
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    def write(self, name: str, text: str) -> Path:
+        file = self._folder / name
+        file.write_text(text)
+        return file
