@@ -20,6 +20,8 @@ Path = tuple[str, ...]
 GROUP_CHARACTERS: Final = 256
 MEMBER_CHARACTERS: Final = 256
 
+_SUBTRACTABLE: Final = ("sum", "count", "gauge")
+
 
 class MeterRefused(NamedTuple):
     """Why an accepted event does not fit one meter: kept in quarantine for that meter version alone."""
@@ -64,6 +66,11 @@ class Meter:
     window_us: int
     grace_us: int
     cardinality_limit: int
+
+    @property
+    def is_subtractable(self) -> bool:
+        """Whether an event can be taken back from what its windows hold."""
+        return self.aggregation in _SUBTRACTABLE
 
     def applying(self, events: Sequence[Event], rows: I64) -> I64:
         """The rows whose events the filter lets through."""

@@ -114,7 +114,7 @@ def _take_back(meter: Meter, voids: Accepted, metered: Metered, known_groups: Gr
 
 
 def _not_subtractable(meter: Meter) -> MeterRefused | None:
-    if meter.aggregation in ("sum", "count", "gauge"):
+    if meter.is_subtractable:
         return None
     return MeterRefused(
         Code.VOID_NOT_SUBTRACTABLE, f"{meter.name} aggregates by `{meter.aggregation}`, which only grows"

@@ -1,9 +1,9 @@
 """Who wrote what: a row for every write by a person or a token, in the transaction of that write."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from aggregator.store.connection import Connection
+from aggregator.store.connection import Connection, json_text
 from aggregator.store.statements import STATEMENTS
 
 
@@ -31,6 +31,15 @@ async def record(
         detail: what else a reader of the log should know; JSON, without secrets.
     """
     await connection.execute(STATEMENTS["insert_audit"], who, action, target, dict(detail))
+
+
+async def record_all(
+    connection: Connection, who: str, action: str, told: Sequence[tuple[str, Mapping[str, Any]]]
+) -> None:
+    """Tell of many writes of one kind, each by its target and detail; as `record` does."""
+    targets = [target for target, _ in told]
+    details = [json_text(dict(detail)) for _, detail in told]
+    await connection.execute(STATEMENTS["insert_audits"], who, action, targets, details)
 
 
 async def entries(

@@ -48,6 +48,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "meter_errors": "Every event that a meter could not read must be kept in quarantine for it, once.",
         "outbox": "Every misplaced record, and no other, must be in the outbox.",
         "repair_origins": "Every counted repair must repair what lies in quarantine, and nothing twice.",
+        "redriven": "What was brought back must be in the outbox, what was given up not, and neither twice.",
         "term_versions": "Plans and subscriptions must have versions 1, 2, …, and keep what is fixed.",
         "subscription_subjects": "Subscriptions must be found by every subject that they named, no others.",
         "feed_positions": "The feed's positions must be 1, 2, …, up to its head.",

@@ -1,6 +1,7 @@
 """Refused records: kept as they came."""
 
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -14,6 +15,22 @@ from schemas.codes import Code
 
 STATEMENT_BYTES: Final = 64 * 1024 * 1024
 """Keys, values and headers sent at once; headers are longer here than in the log, for they are base64."""
+
+
+class State(StrEnum):
+    """What has become of a refused record; see the view `quarantine_state`."""
+
+    OPEN = "open"
+    REFUSED_AGAIN = "refused_again"
+    REDRIVEN = "redriven"
+    COUNTED = "counted"
+    DUPLICATE = "duplicate"
+    DISCARDED = "discarded"
+    REPAIR = "repair"
+
+
+WAITING: Final = (State.OPEN, State.REFUSED_AGAIN)
+"""The states in which a record waits for somebody to decide."""
 
 
 class Refusal(NamedTuple):
@@ -32,12 +49,26 @@ class Refusal(NamedTuple):
     subject: str | None
     event_us: int | None
     origin: str | None
+    state: State
+
+
+class Group(NamedTuple):
+    """Refusals that are alike, in one state; `meter` is of those that one meter alone could not read."""
+
+    code: str
+    source: str | None
+    meter: str | None
+    state: State
+    records: int
+    oldest_us: int
+    newest_us: int
 
 
 class Kept(NamedTuple):
     """A refused record as it came."""
 
     refusal: Refusal
+    attempts: int  # to bring it back, or to give it up
     timestamp_type: int
     key: bytes | None
     value: bytes | None
@@ -102,33 +133,68 @@ def _parts(refused: Sequence[tuple[int, Quarantined]]) -> Iterator[list[_Columns
     yield part
 
 
-async def counts(connection: Connection) -> dict[str, int]:
-    """How much is kept in quarantine, by code."""
-    rows = await connection.fetch(STATEMENTS["quarantine_counts"])
-    return {row["code"]: row["rows"] for row in rows}
-
-
 async def ages(connection: Connection) -> list[Pile]:
-    """How much is kept in quarantine of each code, and for how long the oldest."""
+    """How much of each code waits for somebody to decide, and for how long the oldest; any role may ask."""
     rows = await connection.fetch(STATEMENTS["quarantine_ages"])
     return [Pile(row["code"], row["rows"], row["oldest"]) for row in rows]
 
 
+async def groups(
+    connection: Connection, code: str | None, source: str | None, subject: str | None
+) -> list[Group]:
+    """What was refused, by code, source, meter and state; any role may read this."""
+    rows = await connection.fetch(STATEMENTS["quarantine_groups"], code, source, subject)
+    return [
+        Group(
+            row["code"],
+            row["source"],
+            row["meter"],
+            State(row["state"]),
+            row["records"],
+            row["oldest"],
+            row["newest"],
+        )
+        for row in rows
+    ]
+
+
+async def may_read_payloads(connection: Connection) -> bool:
+    """Whether this connection's role may see what refused records say; readers may not."""
+    may: bool = await connection.fetchval(STATEMENTS["may_read_payloads"])
+    return may
+
+
 async def newest(
-    connection: Connection, limit: int, *, code: str | None = None, subject: str | None = None
+    connection: Connection,
+    limit: int,
+    *,
+    code: str | None = None,
+    source: str | None = None,
+    subject: str | None = None,
 ) -> list[Refusal]:
     """What was refused last, without payloads; any role may read this."""
     codes = [code] if code else [one.value for one in Code]
-    rows = await connection.fetch(STATEMENTS["newest_quarantined"], codes, subject, limit)
+    rows = await connection.fetch(STATEMENTS["newest_quarantined"], codes, source, subject, limit)
     return [_refusal(row) for row in rows]
 
 
 async def of_record(connection: Connection, partition: int, offset: int) -> list[Kept]:
     """All that is kept of one record: itself, or a row per meter version that could not read it."""
     return [
-        Kept(_refusal(row), row["timestamp_type"], row["key"], row["value"], read_headers(row["headers"]))
-        for row in await connection.fetch(STATEMENTS["quarantined_record"], partition, offset)
+        kept_of(row) for row in await connection.fetch(STATEMENTS["quarantined_record"], partition, offset)
     ]
+
+
+def kept_of(row: asyncpg.Record) -> Kept:
+    """A row with its payload."""
+    return Kept(
+        _refusal(row),
+        row["attempts"],
+        row["timestamp_type"],
+        row["key"],
+        row["value"],
+        read_headers(row["headers"]),
+    )
 
 
 def _refusal(row: asyncpg.Record) -> Refusal:
@@ -146,6 +212,7 @@ def _refusal(row: asyncpg.Record) -> Refusal:
         subject=row["subject"],
         event_us=row["event_time"],
         origin=row["origin"],
+        state=State(row["state"]),
     )
 
 

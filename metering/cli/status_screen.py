@@ -124,6 +124,6 @@ def _remarks(accounts: Accounts, quarantine: Mapping[str, int]) -> Iterator[Text
     at_work = ", ".join(f"{duty}: {accounts.at_work[duty] or 'nobody'}" for duty in (CLOSER, RATER))
     yield Text(f"At work: {at_work}. Catalog head {accounts.catalog_head}.")
     refused = ", ".join(f"{count:,} {code}" for code, count in quarantine.items())
-    yield Text(f"In quarantine: {refused or 'nothing'}.")
+    yield Text(f"In quarantine waits: {refused or 'nothing'}.")
     if accounts.outbox_pending:
-        yield Text(f"{accounts.outbox_pending:,} misplaced records wait to be republished.", "yellow")
+        yield Text(f"{accounts.outbox_pending:,} repair records wait to be published.", "yellow")

@@ -48,7 +48,7 @@ class Look:
 
     accounts: Accounts | None  # None: the database is away
     standings: Sequence[Standing]  # one a partition; none without the database
-    quarantine: Mapping[str, int]  # by code
+    quarantine: Mapping[str, int]  # what waits for somebody to decide, by code
     problems: Mapping[str, UnreachableError]  # by server
 
     @property
@@ -74,7 +74,7 @@ class Looks:
             async with database(self._settings) as connection:
                 await migrate.require_migrated(connection)
                 accounts = await read_accounts(connection)
-                refused = await quarantine.counts(connection)
+                refused = {pile.code: pile.rows for pile in await quarantine.ages(connection)}
         except UnreachableError as error:
             return Look(None, [], {}, {POSTGRES: error, **await self._kafka_problem()})
         logs, problems = await self.logs(accounts)

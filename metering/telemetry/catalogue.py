@@ -215,11 +215,11 @@ TICKS: Final = Counter("metering.ticks", "{record}", "Tick records written to id
 OUTBOX_PENDING: Final = Gauge(
     "metering.outbox.pending",
     "{record}",
-    "Misplaced records that wait to be republished.",
+    "Repair records that wait to be published: misplaced ones, and those brought back.",
     of=WORKER + OBSERVER,
 )
 OUTBOX_SENT: Final = Counter(
-    "metering.outbox.sent", "{record}", "Repair records republished from the outbox.", of=WORKER
+    "metering.outbox.sent", "{record}", "Repair records published from the outbox.", of=WORKER
 )
 
 READY: Final = Gauge(
@@ -358,7 +358,7 @@ FINALITY_BLOCKED: Final = Gauge(
 QUARANTINED: Final = Gauge(
     "metering.quarantine.records",
     "{record}",
-    "Records that lie in quarantine, by code.",
+    "Refused records that wait for somebody to decide, by code.",
     (CODE,),
     of=OBSERVER,
 )

@@ -1,4 +1,7 @@
-"""Republishes misplaced records to their subject's partition; whichever process gets the lock does it."""
+"""Publishes repair records to their subject's partition; whichever process gets the lock does it.
+
+They are of misplaced records, and of those that a person brings back from quarantine.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,12 +14,11 @@ from aiokafka.errors import KafkaError
 
 from aggregator.state import TopicRules
 from aggregator.store import outbox, status
-from aggregator.store.outbox import Misplaced, Published
+from aggregator.store.outbox import Published, Repair
 from metering.process.patience import Patience
 from metering.telemetry import Instruments, catalogue
 from metering.worker.database import Database
-from schemas.codes import Code
-from schemas.repair import REPAIR_HEADER, RepairOrigin
+from schemas.repair import REPAIR_HEADER
 
 log = structlog.get_logger(__name__)
 
@@ -63,46 +65,47 @@ class Outbox:
                         await self._wake.wait()
 
     async def _drain(self) -> int:
-        """Republish the oldest records; how many. Should it fail half-way, the copies are duplicates."""
+        """Publish the oldest repairs; how many. Should it fail half-way, the copies are duplicates."""
         async with self._database.outbox.use() as connection:
             async with connection.transaction():
-                misplaced = await outbox.take(connection, LIMIT)
-                if misplaced:
+                repairs = await outbox.take(connection, LIMIT)
+                if repairs:
                     frontiers_us = {
                         row.partition: row.frontier_us for row in await status.partitions(connection)
                     }
-                    await outbox.mark_published(connection, await self._publish(misplaced, frontiers_us))
+                    await outbox.mark_published(connection, await self._publish(repairs, frontiers_us))
             self._instruments.set(catalogue.OUTBOX_PENDING, await outbox.pending(connection))
-        if misplaced:
-            self._instruments.add(catalogue.OUTBOX_SENT, len(misplaced))
-            log.info("repairs_published", records=len(misplaced))
-        return len(misplaced)
+        if repairs:
+            self._instruments.add(catalogue.OUTBOX_SENT, len(repairs))
+            log.info("repairs_published", records=len(repairs))
+        return len(repairs)
 
     async def _publish(
-        self, misplaced: Sequence[Misplaced], frontiers_us: dict[int, int | None]
+        self, repairs: Sequence[Repair], frontiers_us: dict[int, int | None]
     ) -> list[Published]:
         deliveries = [
             await self._producer.send(
                 self._rules.name,
-                record.value,
-                key=record.key,
-                partition=record.target_partition,
-                timestamp_ms=self._timestamp_ms(record, frontiers_us),
+                repair.value,
+                key=repair.key,
+                partition=repair.target_partition,
+                timestamp_ms=self._timestamp_ms(repair, frontiers_us),
                 headers=[
-                    *record.headers,
-                    (REPAIR_HEADER, RepairOrigin(record.partition, record.offset, Code.MISPLACED).encode()),
+                    # A repair that one meter could not read has a header already: one hop ends, one begins.
+                    *((name, value) for name, value in repair.headers if name != REPAIR_HEADER),
+                    (REPAIR_HEADER, repair.origin.encode()),
                 ],
             )
-            for record in misplaced
+            for repair in repairs
         ]
         return [
-            Published(record.partition, record.offset, sent.partition, sent.offset)
-            for record, sent in zip(misplaced, await asyncio.gather(*deliveries), strict=True)
+            Published(repair, sent.partition, sent.offset)
+            for repair, sent in zip(repairs, await asyncio.gather(*deliveries), strict=True)
         ]
 
-    def _timestamp_ms(self, record: Misplaced, frontiers_us: dict[int, int | None]) -> int | None:
+    def _timestamp_ms(self, repair: Repair, frontiers_us: dict[int, int | None]) -> int | None:
         """None where the broker stamps records; else one that keeps the target's log in order."""
         if self._rules.clock == "broker":
             return None
-        frontier_us = frontiers_us[record.target_partition]
-        return (record.timestamp_us if frontier_us is None else frontier_us) // 1000
+        frontier_us = frontiers_us[repair.target_partition]
+        return (repair.timestamp_us if frontier_us is None else frontier_us) // 1000

@@ -10,3 +10,9 @@ WHERE ($1::text IS NULL OR a.action = $1)
     AND ($3::bigint IS NULL OR a.audit_id < $3)
 ORDER BY a.audit_id DESC
 LIMIT $4
+
+-- name: insert_audits
+INSERT INTO audit (who, action, target, detail)
+SELECT $1, $2, g.target, g.detail::jsonb
+FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS g (target, detail, place)
+ORDER BY g.place

@@ -401,6 +401,23 @@ GROUP BY r.origin_partition, r.origin_offset, r.origin_code, r.meter_version_id
 HAVING count(*) > 1 OR NOT bool_or(q.partition IS NOT NULL)
 ORDER BY 1, 2, 4
 
+-- name: doctor_redriven
+-- Each decision about a record is numbered, on its way if it brings the record back, and nothing given up is counted.
+SELECT
+    a.partition, a.record_offset, a.meter_version_id, count(*) AS attempts, max(a.attempt) AS newest,
+    bool_or(a.action = 'discard') AS is_discarded, bool_or(s.state = 'counted') AS is_counted
+FROM quarantine_action AS a
+LEFT JOIN redrive_outbox AS r ON r.action_id = a.action_id
+JOIN quarantine_state AS s
+    ON s.partition = a.partition AND s.record_offset = a.record_offset AND s.meter_version_id = a.meter_version_id
+GROUP BY a.partition, a.record_offset, a.meter_version_id
+HAVING count(*) <> max(a.attempt)
+    OR bool_or((a.action = 'discard') = (r.action_id IS NOT NULL))
+    OR bool_or(a.action = 'discard') AND (bool_or(s.state = 'counted') OR max(a.attempt) FILTER (
+        WHERE a.action = 'discard'
+    ) < max(a.attempt))
+ORDER BY 1, 2, 3
+
 -- name: doctor_corrections
 -- A promotion and its rows have the same numbers and log time, and no row is without a promotion.
 SELECT

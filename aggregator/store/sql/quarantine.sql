@@ -19,35 +19,82 @@ FROM unnest(
 INSERT INTO repair_outbox (partition, record_offset, target_partition)
 SELECT * FROM unnest($1::integer[], $2::bigint[], $3::integer[])
 
--- name: quarantine_counts
-SELECT code, count(*) AS rows FROM quarantine GROUP BY code ORDER BY code
-
 -- name: newest_quarantined
 -- The newest of each code by the index on it, then the newest of those.
-SELECT q.*
-FROM unnest($1::text[]) AS c (code)
-CROSS JOIN LATERAL (
-    SELECT
-        q.partition, q.record_offset, q.meter_version_id, q.code, q.detail, q.record_time, q.refused_at, q.source,
-        q.id, q.type, q.subject, q.event_time, q.origin
-    FROM quarantine AS q
-    WHERE q.code = c.code AND ($2::text IS NULL OR q.subject = $2)
-    ORDER BY q.refused_at DESC
-    LIMIT $3
-) AS q
-ORDER BY q.refused_at DESC, q.partition, q.record_offset DESC, q.meter_version_id
-LIMIT $3
+SELECT n.*, s.state
+FROM (
+    SELECT q.*
+    FROM unnest($1::text[]) AS c (code)
+    CROSS JOIN LATERAL (
+        SELECT
+            q.partition, q.record_offset, q.meter_version_id, q.code, q.detail, q.record_time, q.refused_at, q.source,
+            q.id, q.type, q.subject, q.event_time, q.origin
+        FROM quarantine AS q
+        WHERE q.code = c.code AND ($2::text IS NULL OR q.source = $2) AND ($3::text IS NULL OR q.subject = $3)
+        ORDER BY q.refused_at DESC
+        LIMIT $4
+    ) AS q
+    ORDER BY q.refused_at DESC, q.partition, q.record_offset DESC, q.meter_version_id
+    LIMIT $4
+) AS n
+JOIN quarantine_state AS s
+    ON s.partition = n.partition AND s.record_offset = n.record_offset AND s.meter_version_id = n.meter_version_id
+ORDER BY n.refused_at DESC, n.partition, n.record_offset DESC, n.meter_version_id
 
--- name: quarantined_record
+-- name: quarantine_groups
+-- What is alike, by what has become of it; $1 to $3 choose by code, source and subject.
 SELECT
-    partition, record_offset, meter_version_id, code, detail, record_time, refused_at, source, id, type, subject,
-    event_time, origin, timestamp_type, key, value, headers
-FROM quarantine
-WHERE partition = $1 AND record_offset = $2
-ORDER BY meter_version_id
+    q.code, q.source, v.meter, s.state, count(*) AS records, min(q.refused_at) AS oldest, max(q.refused_at) AS newest
+FROM quarantine AS q
+JOIN quarantine_state AS s
+    ON s.partition = q.partition AND s.record_offset = q.record_offset AND s.meter_version_id = q.meter_version_id
+LEFT JOIN meter_version AS v ON v.meter_version_id = q.meter_version_id
+WHERE ($1::text IS NULL OR q.code = $1)
+    AND ($2::text IS NULL OR q.source = $2)
+    AND ($3::text IS NULL OR q.subject = $3)
+GROUP BY 1, 2, 3, 4
+ORDER BY 1, 2, 3, 4
 
 -- name: quarantine_ages
-SELECT code, count(*) AS rows, clock_timestamp() - min(refused_at) AS oldest
-FROM quarantine
-GROUP BY code
-ORDER BY code
+-- What waits for a decision, by code. Most records were never touched, and need no look at what became of them.
+WITH touched AS MATERIALIZED (
+    SELECT a.partition, a.record_offset, a.meter_version_id FROM quarantine_action AS a
+    UNION
+    SELECT o.partition, o.record_offset, 0 FROM repair_outbox AS o
+    UNION
+    SELECT c.origin_partition, c.origin_offset, c.meter_version_id FROM counted_repair AS c
+    UNION
+    SELECT q.partition, q.record_offset, q.meter_version_id FROM quarantine AS q WHERE q.origin IS NOT NULL
+)
+SELECT w.code, count(*) AS rows, clock_timestamp() - min(w.refused_at) AS oldest
+FROM (
+    SELECT q.code, q.refused_at
+    FROM quarantine AS q
+    LEFT JOIN touched AS t
+        ON t.partition = q.partition AND t.record_offset = q.record_offset AND t.meter_version_id = q.meter_version_id
+    WHERE t.partition IS NULL
+    UNION ALL
+    SELECT q.code, q.refused_at
+    FROM touched AS t
+    JOIN quarantine AS q
+        ON q.partition = t.partition AND q.record_offset = t.record_offset AND q.meter_version_id = t.meter_version_id
+    JOIN quarantine_state AS s
+        ON s.partition = t.partition AND s.record_offset = t.record_offset AND s.meter_version_id = t.meter_version_id
+    WHERE s.state IN ('open', 'refused_again')
+) AS w
+GROUP BY w.code
+ORDER BY w.code
+
+-- name: quarantined_record
+-- All rows of one record, whatever became of them.
+SELECT
+    q.partition, q.record_offset, q.meter_version_id, q.code, q.detail, q.record_time, q.refused_at, q.source, q.id,
+    q.type, q.subject, q.event_time, q.origin, q.timestamp_type, q.key, q.value, q.headers, s.state, s.attempts
+FROM quarantine AS q
+JOIN quarantine_state AS s
+    ON s.partition = q.partition AND s.record_offset = q.record_offset AND s.meter_version_id = q.meter_version_id
+WHERE q.partition = $1 AND q.record_offset = $2
+ORDER BY q.meter_version_id
+
+-- name: may_read_payloads
+SELECT has_column_privilege('quarantine', 'value', 'SELECT')

@@ -164,7 +164,7 @@ def _batch(log: Log, events: list[Spoken], gap: int, ticks: int, unmetered: int)
         repairs=[
             (offset, event.repairs)
             for offset, event in enumerate(events, start=first)
-            if event.repairs is not None
+            if event.repairs is not None and event.refused is None
         ],
         quarantined=effects.quarantined,
         next_state=cast("PartitionState", None),  # the store does not look at it
@@ -224,5 +224,5 @@ def _quarantined(offset: int, event: Spoken, code: str, version: int | None) -> 
         type="usage",
         subject=event.subject,
         time_us=event.time_us,
-        origin=None,
+        origin=None if event.repairs is None else event.repairs.encode().decode(),
     )

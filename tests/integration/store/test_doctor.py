@@ -12,6 +12,10 @@ from aggregator.store import doctor
 from schemas.codes import Code
 from schemas.repair import RepairOrigin
 
+DECIDE = """
+    INSERT INTO quarantine_action (partition, record_offset, meter_version_id, attempt, action, who, reason)
+    SELECT partition, record_offset, meter_version_id, """
+
 CORRUPTIONS: Sequence[tuple[str, str]] = [
     ("topic_partitions", "UPDATE usage_topic SET partitions = 3"),
     (
@@ -189,6 +193,9 @@ CORRUPTIONS: Sequence[tuple[str, str]] = [
     ("repair_origins", "UPDATE counted_repair SET origin_code = 'too_old'"),
     ("repair_origins", "INSERT INTO counted_repair VALUES (1, 0, 2, 5, 0, 'misplaced')"),
     ("outbox", "INSERT INTO repair_outbox VALUES (0, 1, 999)"),
+    ("redriven", DECIDE + "1, 'redrive', 'al', 'why' FROM quarantine WHERE code = 'too_old'"),
+    ("redriven", DECIDE + "2, 'discard', 'al', 'why' FROM quarantine WHERE code = 'too_old'"),
+    ("redriven", DECIDE + "1, 'discard', 'al', 'why' FROM quarantine WHERE code = 'misplaced'"),
     ("term_versions", "DELETE FROM plan_version WHERE version = 1"),
     ("term_versions", "UPDATE subscription_version SET version = 3 WHERE version = 2"),
     (

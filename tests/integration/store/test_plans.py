@@ -33,6 +33,8 @@ HOT = [
     "lock_partition_rows",
     "take_misplaced",
     "mark_published",
+    "take_redriven",
+    "mark_redriven",
     "pending_repairs",
     "repair_targets",
     "compact_hour",
@@ -85,6 +87,12 @@ FROM generate_series(1000, 20000) AS place;
 
 INSERT INTO repair_outbox
 SELECT 0, 1, record_offset, record_offset, now(), 1 FROM quarantine WHERE code = 'misplaced';
+INSERT INTO quarantine_action (partition, record_offset, meter_version_id, attempt, action, who, reason)
+SELECT partition, record_offset, 0, 1, 'redrive', 'al', 'why' FROM quarantine WHERE code = 'too_old';
+INSERT INTO redrive_outbox SELECT action_id, 1, 1, action_id, now() FROM quarantine_action;
+INSERT INTO counted_repair SELECT 1, 0, action_id, record_offset, partition, 'too_old' FROM quarantine_action;
+UPDATE redrive_outbox SET published_offset = NULL, published_at = NULL, published_partition = NULL
+WHERE action_id > 6300;
 UPDATE repair_outbox SET published_offset = NULL, published_at = NULL, published_partition = NULL
 WHERE record_offset > 19950;
 """

@@ -6,6 +6,7 @@ from integration.store.counting import Store
 
 from aggregator.store import doctor, load, outbox, quarantine, status, totals
 from aggregator.store.connection import Connection
+from aggregator.store.quarantine import State
 
 REFUSED_TO_A_WORKER = [
     "UPDATE batch SET worker = 'me'",
@@ -26,6 +27,10 @@ REFUSED_TO_A_WORKER = [
     "UPDATE quarantine SET code = 'x'",
     "UPDATE repair_outbox SET target_partition = 0",
     "DELETE FROM repair_outbox",
+    "INSERT INTO redrive_outbox (action_id, target_partition) VALUES (1, 0)",
+    "UPDATE redrive_outbox SET target_partition = 0",
+    "UPDATE quarantine_action SET who = 'x'",
+    "INSERT INTO quarantine_action (attempt, action, who, reason) VALUES (1, 'discard', 'me', 'x')",
     "UPDATE series SET subject = 'x'",
     "INSERT INTO meter_version (meter, version) VALUES ('m', 1)",
     "UPDATE meter_version SET retired = true",
@@ -45,6 +50,7 @@ REFUSED_TO_A_READER = [
     "SELECT value FROM quarantine",
     "SELECT headers FROM quarantine",
     "SELECT key FROM quarantine",
+    "SELECT value FROM quarantine_action",
     "SELECT ensure_partitions('batch', ARRAY[now()])",
     "SELECT drop_dedupe_day(now())",
     "INSERT INTO series (meter_version_id, is_other, key, subject) VALUES (1, true, '', 'x')",
@@ -69,8 +75,10 @@ async def test_a_reader_can_read_what_people_look_at(store: Store, connected: Co
     assert await doctor.checks(reader) == []
     assert len(await status.partitions(reader)) == 2
     assert [total.value for total in await totals.sums(reader, "usage_sum")] == [3]
-    assert await quarantine.counts(reader) == {"misplaced": 1}
     assert await outbox.pending(reader) == 1
+    assert await quarantine.ages(reader) == []
+    (group,) = await quarantine.groups(reader, None, None, None)
+    assert (group.code, group.state, group.records) == ("misplaced", State.REDRIVEN, 1)
     assert (await load.catalog(reader)).head == 1
 
 
