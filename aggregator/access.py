@@ -22,10 +22,12 @@ class Scope(StrEnum):
     FEED_READ = "feed:read"
     PLANS_WRITE = "plans:write"
     SUBSCRIPTIONS_WRITE = "subscriptions:write"
+    STATUS_READ = "status:read"
 
 
-FOR_EVERYBODY: Final = frozenset({Scope.PLANS_WRITE, Scope.SUBSCRIPTIONS_WRITE})
-"""Only for tokens of every customer: whoever writes a subscription chooses whose usage it shows."""
+FOR_EVERYBODY: Final = frozenset({Scope.PLANS_WRITE, Scope.SUBSCRIPTIONS_WRITE, Scope.STATUS_READ})
+"""Only for tokens of every customer: whoever writes a subscription chooses whose usage it shows, and how the
+pipeline does is told with everybody's subjects."""
 
 
 @dataclass(frozen=True, slots=True)

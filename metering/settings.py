@@ -117,6 +117,11 @@ class Settings(BaseSettings):
     api_connections: PositiveInt = Field(10, description="Most database connections of the HTTP API")
     api_requests_per_s: PositiveFloat = Field(50, description="Requests a token may make in the long run,")
     api_burst: PositiveInt = Field(100, description="and at once, in each process of the API")
+    api_session_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Signs logins to the console; one for every process of the API, else each has its own",
+    )
     runbook_url: str = Field(
         "/runbook",
         min_length=1,

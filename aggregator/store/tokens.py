@@ -38,6 +38,13 @@ class StoredToken(NamedTuple):
     is_live: bool
 
 
+class Live(NamedTuple):
+    """A token in force: what it may do, and what its text must hash to."""
+
+    access: Access
+    digest: bytes
+
+
 class Issued(NamedTuple):
     """A new token, and the only copy of its text."""
 
@@ -109,12 +116,19 @@ async def tokens(connection: Connection) -> list[StoredToken]:
 async def access_of(connection: Connection, text: str) -> Access | None:
     """What the bearer of this token may do; None if it is no token, or one that has ended."""
     shown = access.presented(text)
-    if shown is None:
+    found = None if shown is None else await live(connection, shown.token_id)
+    if shown is None or found is None or not access.proves(shown.digest, found.digest):
         return None
-    row = await connection.fetchrow(STATEMENTS["live_token"], shown.token_id)
-    if row is None or not access.proves(shown.digest, row["digest"]):
+    return found.access
+
+
+async def live(connection: Connection, token_id: str) -> Live | None:
+    """A token that has not ended, for who has another proof of it than its text."""
+    row = await connection.fetchrow(STATEMENTS["live_token"], token_id)
+    if row is None:
         return None
-    return Access(row["token_id"], row["name"], access.scopes_of(row["scopes"]), _customers(row))
+    found = Access(row["token_id"], row["name"], access.scopes_of(row["scopes"]), _customers(row))
+    return Live(found, row["digest"])
 
 
 async def _insert(

@@ -1,7 +1,7 @@
 """Who asks, and whether they may: before anything is read or written."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -77,14 +77,22 @@ def _token(credentials: HTTPAuthorizationCredentials | None) -> str:
             ProblemCode.TOKEN_MISSING, "There is no bearer token.", headers={"www-authenticate": _REALM}
         )
     if access.presented(credentials.credentials) is None:
-        raise _unknown()
+        raise unknown()
     return credentials.credentials
 
 
 async def _admit(services: Services, connection: Connection, text: str, needed: SecurityScopes) -> Access:
-    admitted = await tokens.access_of(connection, text)
+    return admit(services, await tokens.access_of(connection, text), needed.scopes)
+
+
+def admit(services: Services, admitted: Access | None, scopes: Iterable[str]) -> Access:
+    """Let a token's bearer go on, if it is one, does not ask too often, and has these scopes.
+
+    Raises:
+        ProblemResponseError: `token_invalid`, `too_many_requests` or `scope_missing`.
+    """
     if admitted is None:
-        raise _unknown()
+        raise unknown()
     wait_s = services.limit.wait_s(admitted.token_id, time.monotonic())
     if wait_s is not None:
         raise ProblemResponseError(
@@ -92,7 +100,7 @@ async def _admit(services: Services, connection: Connection, text: str, needed: 
             f"The next request of this token is welcome in {wait_s} s.",
             headers={"retry-after": str(wait_s)},
         )
-    for scope in needed.scopes:
+    for scope in scopes:
         if not admitted.allows(Scope(scope)):
             raise ProblemResponseError(
                 ProblemCode.SCOPE_MISSING,
@@ -102,7 +110,8 @@ async def _admit(services: Services, connection: Connection, text: str, needed: 
     return admitted
 
 
-def _unknown() -> ProblemResponseError:
+def unknown() -> ProblemResponseError:
+    """What is said to who shows no token in force, whatever is wrong with it."""
     return ProblemResponseError(
         ProblemCode.TOKEN_INVALID,
         "This token is not one in force.",

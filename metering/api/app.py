@@ -18,6 +18,8 @@ from metering.api import (
     usage,
 )
 from metering.api.bodies import add_models
+from metering.api.console import console
+from metering.api.console.pages import problem_page
 from metering.api.observing import Observing
 from metering.api.problems import MEDIA_TYPE, Problems
 from metering.api.services import Services
@@ -54,7 +56,7 @@ class _App(FastAPI):
 
 def make_app(services: Services) -> FastAPI:
     """The app; whoever serves it opens and closes the services."""
-    problems = Problems(services.settings.runbook_url)
+    problems = Problems(services.settings.runbook_url, problem_page)
     app = _App(
         title="Metering",
         version=version("metering"),
@@ -73,6 +75,7 @@ def make_app(services: Services) -> FastAPI:
     for resource in (meters, usage, finality, plans, subscriptions, provisional, rated, unrated, feed):
         app.include_router(resource.router)
     app.include_router(probes.router)
+    app.include_router(console.router)
     return app
 
 

@@ -1,7 +1,7 @@
-"""Every refusal of the HTTP API as a problem document, and nothing else as an error."""
+"""Every refusal over HTTP as a problem document, to a browser as a page, and nothing else as an error."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import asyncpg
@@ -64,11 +64,15 @@ def not_found(what: str) -> ProblemResponseError:
     return ProblemResponseError(ProblemCode.NOT_FOUND, f"There is no {what} that this token may read.")
 
 
+Page = Callable[[Request, ProblemResponseError], Response]
+
+
 class Problems:
     """Turns what a request raises into its answer."""
 
-    def __init__(self, runbook_url: str) -> None:
+    def __init__(self, runbook_url: str, page: Page) -> None:
         self._runbook_url = runbook_url
+        self._page = page
 
     def install(self, app: FastAPI) -> None:
         """Answer for everything that this app raises."""
@@ -82,7 +86,7 @@ class Problems:
             app.add_exception_handler(kind, self.answer)
 
     async def answer(self, request: Request, error: Exception) -> Response:
-        """The problem document of an error."""
+        """The problem document of an error, or its page for who reads those."""
         problem = _problem_of(error)
         if problem.code.status >= 500:  # noqa: PLR2004 - our side's doing
             level = "error" if problem.code is ProblemCode.INTERNAL_ERROR else "warning"
@@ -94,6 +98,9 @@ class Problems:
                 error=repr(error),
                 exc_info=error if level == "error" else None,
             )
+        request.scope["metering.problem"] = problem.code
+        if _wants_page(request):
+            return self._page(request, problem)
         context = trace.get_current_span().get_span_context()
         body = Problem(
             type=f"{self._runbook_url}#{problem.code.anchor}",
@@ -104,13 +111,17 @@ class Problems:
             errors=list(problem.errors),
             trace_id=trace.format_trace_id(context.trace_id) if context.is_valid else None,
         )
-        request.scope["metering.problem"] = problem.code
         return Response(
             body.model_dump_json(exclude_defaults=True),
             status_code=problem.code.status,
             headers={"cache-control": "no-store", **(problem.headers or {})},
             media_type=MEDIA_TYPE,
         )
+
+
+def _wants_page(request: Request) -> bool:
+    is_document = request.url.path.startswith("/v1/")
+    return not is_document and "text/html" in request.headers.get("accept", "")
 
 
 def _problem_of(error: Exception) -> ProblemResponseError:

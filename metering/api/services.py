@@ -1,11 +1,13 @@
 """What one API process has once, and its requests share."""
 
 import asyncio
+import secrets
 from dataclasses import dataclass, field
 
 from fastapi import Request
 
 from aggregator.store.terms import RatingCatalog
+from metering.api.console.watch import Watch
 from metering.api.database import Database
 from metering.api.limits import RateLimit
 from metering.settings import Settings
@@ -22,6 +24,14 @@ class Services:
     limit: RateLimit
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     catalog: RatingCatalog | None = None  # meters and plans as they were last read
+    session_key: bytes = field(init=False)
+    watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what settings alone decide."""
+        key = self.settings.api_session_key
+        self.session_key = secrets.token_bytes(32) if key is None else key.get_secret_value().encode()
+        self.watch = Watch(self.settings)
 
 
 def services_of(request: Request) -> Services:

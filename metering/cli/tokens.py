@@ -41,12 +41,12 @@ def create(
 ) -> None:
     """Make a token and print it, this once: only its hash is kept."""
     chosen, theirs = _scopes(scopes), _customers(customers, everybody=all_customers)
-    writing = chosen & FOR_EVERYBODY
-    if theirs is not None and writing:
+    too_much = chosen & FOR_EVERYBODY
+    if theirs is not None and too_much:
         raise UsageError(
             "scope_for_everybody",
-            f"{', '.join(sorted(writing))} is for tokens of --all-customers alone: whoever may write a "
-            "subscription chooses whose usage it shows.",
+            f"{', '.join(sorted(too_much))} is for tokens of --all-customers alone: whoever may write a "
+            "subscription chooses whose usage it shows, and the status names everybody's subjects.",
         )
     lifetime_us = duration_us(expires_in, "--expires-in")
 

@@ -6,7 +6,9 @@ CREATE TABLE api_token (
     digest bytea NOT NULL UNIQUE CHECK (length(digest) = 32),
     scopes text[] NOT NULL CHECK (
         cardinality(scopes) > 0
-        AND scopes <@ ARRAY['usage:read', 'rated:read', 'feed:read', 'plans:write', 'subscriptions:write']
+        AND scopes <@ ARRAY[
+            'usage:read', 'rated:read', 'feed:read', 'plans:write', 'subscriptions:write', 'status:read'
+        ]
     ),
     customers text[] COLLATE "C", -- null: every customer
     rotated_from text REFERENCES api_token,
@@ -14,10 +16,10 @@ CREATE TABLE api_token (
     created_by text NOT NULL CHECK (created_by <> ''),
     expires_at timestamptz,
     revoked_at timestamptz,
-    -- Whoever may write a subscription chooses whose usage it shows.
-    CONSTRAINT some_customers_are_only_read CHECK (
+    -- Whoever may write a subscription chooses whose usage it shows; status names everybody's subjects.
+    CONSTRAINT some_customers_read_their_own CHECK (
         customers IS NULL
-        OR cardinality(customers) > 0 AND NOT scopes && ARRAY['plans:write', 'subscriptions:write']
+        OR cardinality(customers) > 0 AND NOT scopes && ARRAY['plans:write', 'subscriptions:write', 'status:read']
     )
 );
 

@@ -15,7 +15,7 @@ from schemas.problems import KINDS
 
 async def test_what_is_not_there_is_a_problem_too(api: Api) -> None:
     token = await api.token()
-    for path in ("/", "/v1", "/v1/nothing", "/v2/meters", "/v1/meters/", "/docs", "/openapi.json"):
+    for path in ("/v1", "/v1/nothing", "/v2/meters", "/v1/meters/", "/docs", "/openapi.json"):
         problem(await api.get(path, token), 404, "not_found")
     response = await api.ask("POST", "/v1/meters", token)
     problem(response, 405, "method_not_allowed")

@@ -85,7 +85,7 @@ async def test_an_overlap_does_not_lengthen_a_life(migrated: Connection) -> None
 
 @pytest.mark.parametrize("scope", FOR_EVERYBODY)
 async def test_no_token_of_some_customers_may_write(migrated: Connection, scope: Scope) -> None:
-    with pytest.raises(asyncpg.CheckViolationError, match="some_customers_are_only_read"):
+    with pytest.raises(asyncpg.CheckViolationError, match="some_customers_read_their_own"):
         await tokens.create(migrated, "x", [scope], ["acme"], lifetime_us=None, who="ada")
     with pytest.raises(asyncpg.CheckViolationError):
         await tokens.create(migrated, "x", [Scope.FEED_READ], [], lifetime_us=None, who="ada")

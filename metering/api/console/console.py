@@ -1,0 +1,11 @@
+"""All routes of the console as one router; none is in the OpenAPI document, no program should read them."""
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from metering.api.console import assets, login, status
+
+router: Final = APIRouter(include_in_schema=False)
+for part in (assets, login, status):
+    router.include_router(part.router)

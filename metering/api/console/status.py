@@ -1,0 +1,40 @@
+"""`/`: how the pipeline does, live."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request, Response
+
+from aggregator.access import Access, Scope
+from metering.api.console.admission import enters
+from metering.api.console.pages import page
+from metering.api.parameters import Parameters
+from metering.api.services import services_of
+from metering.observer.counted import DUTIES
+
+router: Final = APIRouter()
+
+_UNAVAILABLE: Final = 503
+
+
+class StatusParameters(Parameters):
+    """How it is watched."""
+
+    paused: bool = False
+
+
+@router.get("/")
+async def status(
+    request: Request,
+    _access: Annotated[Access, enters(Scope.STATUS_READ)],
+    parameters: Annotated[StatusParameters, Query()],
+) -> Response:
+    """Partitions, meters, servers and who is at work; as far as servers answer."""
+    seen = await services_of(request).watch.look()
+    return page(
+        request,
+        "status.html",
+        _UNAVAILABLE if seen.problems else 200,
+        seen=seen,
+        paused=parameters.paused,
+        duties=DUTIES,
+    )
