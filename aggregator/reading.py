@@ -12,7 +12,7 @@ from aggregator.memory import I64
 from schemas.binding import headers_bytes
 from schemas.event import MAX_BESIDE_VALUE_BYTES
 from schemas.repair import MAX_REPAIR_BYTES
-from schemas.wire import Event, Refusal, decode, too_large
+from schemas.wire import Event, Refusal, decode_all, too_large
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,7 @@ def read(partition: int, first_offset: int, next_offset: int, records: Sequence[
             f"lie outside offsets {first_offset}..{next_offset}"
         )
         raise ValueError(msg)
-    events = [decode(record.value, record.headers) for record in records]
+    events = decode_all([record.value for record in records], [record.headers for record in records])
     beside = _beside_values(records)
     if max(beside, default=0) > MAX_BESIDE_VALUE_BYTES:
         events = [_judged_by_size(event, size) for event, size in zip(events, beside, strict=True)]

@@ -1,8 +1,11 @@
 """Instants: RFC 3339 text to microseconds since the Unix epoch, and back."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+import numpy as np
 
 from schemas.codes import Code, Refused
 
@@ -10,15 +13,11 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MICROSECOND_DIGITS: Final = 6
 
-# Two look-ups for a time such as 2026-11-24T03:00:12.345|678Z, or 2026-11-24T03:00:12.345|Z.
+# A time that is plainly written: a digit may be nine more than its zero, all else is as it is.
+_PLAIN: Final = np.frombuffer(b"0000-00-00T00:00:00.000000Z", dtype=np.uint8)
+_MOST_ABOVE: Final = np.array([9 if cell == ord("0") else 0 for cell in _PLAIN], dtype=np.uint8)
 _TO_SECOND: Final = 19
-_TO_MILLISECOND: Final = 23
-_TO_MICROSECOND: Final = 26
-_KEPT: Final = 65_536
-_KNOWN_US: Final[dict[str, int]] = {}  # by text to the millisecond, or to the second if that is all there is
-_MICROSECONDS_US: Final[dict[str, int]] = {"Z": 0} | {
-    f"{n:0{digits}}Z": n * 10 ** (3 - digits) for digits in (1, 2, 3) for n in range(10**digits)
-}
+_YEAR_1_US: Final = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // _MICROSECOND
 
 _HOUR_MINUTE: Final = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _LOCAL: Final = rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[Tt]({_HOUR_MINUTE}:[0-5][0-9])(?:\.([0-9]+))?"
@@ -60,25 +59,50 @@ def parse_time_us(text: str) -> int:
     return (instant - EPOCH) // _MICROSECOND
 
 
-def quick_time_us(text: str) -> int:
-    """What `parse_time_us` gives; quicker for a time in UTC within a millisecond that was seen before."""
-    beginning, beyond = text[:_TO_MILLISECOND], text[_TO_MILLISECOND:]
+def times_us(texts: Sequence[str]) -> Sequence[int | None]:
+    """What `parse_time_us` gives of each, None where it refuses; quick for those plainly written in UTC."""
+    plain = [text if len(text) == len(_PLAIN) else _as_plain(text) for text in texts]
+    quick = _plain_times_us([text for text in plain if text])
+    if quick is None:
+        return [_time_us(text) for text in texts]
+    if len(quick) == len(texts):
+        return quick
+    following = iter(quick)
+    return [
+        next(following) if plainly else _time_us(text) for plainly, text in zip(plain, texts, strict=True)
+    ]
+
+
+def _plain_times_us(texts: Sequence[str]) -> Sequence[int] | None:
+    """Times of the plain length, all at once; None if one of them may have to be refused."""
+    content = "".join(texts).encode(errors="replace")
+    if not content or len(content) != len(texts) * len(_PLAIN):
+        return None
+    above = np.frombuffer(content, dtype=np.uint8).reshape(-1, len(_PLAIN)) - _PLAIN  # below is far above
+    if (above > _MOST_ABOVE).any():
+        return None
+    local = np.ndarray(len(texts), f"S{len(_PLAIN) - 1}", content, strides=(len(_PLAIN),))
     try:
-        return _KNOWN_US[beginning] + _MICROSECONDS_US[beyond]
-    except KeyError:
-        cut = text[_TO_MICROSECOND:-1]
-    if text[-1:] == "Z" and cut.isdecimal() and cut.isascii():
-        return quick_time_us(text[:_TO_MICROSECOND] + "Z")
-    if text[_TO_SECOND:] == "Z":
-        beginning, beyond = text[:_TO_SECOND], "Z"
-        if beginning in _KNOWN_US:
-            return _KNOWN_US[beginning]
-    time_us = parse_time_us(text)
-    if beyond in _MICROSECONDS_US:
-        if len(_KNOWN_US) == _KEPT:
-            _KNOWN_US.clear()
-        _KNOWN_US[beginning] = time_us - _MICROSECONDS_US[beyond]
-    return time_us
+        found_us = local.astype("datetime64[us]").astype(np.int64)
+    except ValueError:  # there is no such day, or no such time of day
+        return None
+    return found_us.tolist() if (found_us >= _YEAR_1_US).all() else None
+
+
+def _as_plain(text: str) -> str:
+    """The same time with six digits of its second; empty if it is not written in UTC."""
+    fraction = text[_TO_SECOND + 1 : -1]
+    is_fraction = text[_TO_SECOND : _TO_SECOND + 1] == "." and fraction.isdecimal()
+    if text[-1:] != "Z" or not (is_fraction or len(text) == _TO_SECOND + 1):
+        return ""
+    return f"{text[:_TO_SECOND]}.{fraction[:_MICROSECOND_DIGITS]:0<6}Z"
+
+
+def _time_us(text: str) -> int | None:
+    try:
+        return parse_time_us(text)
+    except TimeRefused:
+        return None
 
 
 def format_time(time_us: int) -> str:

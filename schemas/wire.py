@@ -4,6 +4,7 @@ Every record passes here, so common events take a shortcut through msgspec. It a
 accepts, with equal values; whatever it is not sure of, the authority judges and words.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -28,7 +29,7 @@ from schemas.event import (
     MAX_VALUE_BYTES,
     UsageEvent,
 )
-from schemas.instant import quick_time_us
+from schemas.instant import times_us
 from schemas.json_text import MAX_NESTING, SURELY_SHALLOW
 from schemas.repair import RepairOrigin, repair_origin
 from schemas.values import read_flat, read_nested
@@ -128,10 +129,33 @@ _read_void: Final = msgspec.json.Decoder(_VoidEnvelope).decode
 
 def decode(value: bytes | None, headers: Headers) -> Event | Refusal:
     """The event in a Kafka record, in structured or binary content mode, or the reason why there is none."""
+    (decoded,) = decode_all([value], [headers])
+    return decoded
+
+
+def decode_all(values: Sequence[bytes | None], headers: Sequence[Headers]) -> list[Event | Refusal]:
+    """As `decode` each; reading their times together is much quicker."""
+    texts: list[str] = []
+    events = [
+        _shortcut(value, its_headers, texts) for value, its_headers in zip(values, headers, strict=True)
+    ]
+    times = iter(times_us(texts))
+    decoded: list[Event | Refusal] = []
+    for event, value, its_headers in zip(events, values, headers, strict=True):
+        if event is None or (time_us := next(times)) is None:
+            decoded.append(_judged(value, its_headers))
+        else:
+            event.time_us = time_us
+            decoded.append(event)
+    return decoded
+
+
+def _shortcut(value: bytes | None, headers: Headers, texts: list[str]) -> Event | None:
+    """A common event but for its time, whose text is added to `texts`; None: the authority is to look."""
     if value is None or (len(value) > SURELY_SHALLOW and _is_large_or_deep(value)):
-        return _judged(value, headers)
+        return None
     if _BACKSLASH in value and b"\\u0000" in value:
-        return _judged(value, headers)
+        return None
     attributes: _Attributes
     try:
         if not value.isascii():
@@ -141,17 +165,17 @@ def decode(value: bytes | None, headers: Headers) -> Event | Refusal:
             data = envelope.data
         else:
             attributes, data = _read_binary(value, content_mode(headers))
-        time_us = quick_time_us(attributes.time)
         try:
             values = read_flat(data)
         except msgspec.ValidationError:
             values = read_nested(data)
     except (_Uncommon, msgspec.DecodeError, UnicodeDecodeError, Refused):
-        return _judged(value, headers)
+        return None
     event_type = attributes.type
     if event_type[:_RESERVED_CHARACTERS] == RESERVED_PREFIX:
-        return _judged(value, headers)
-    return Event(attributes.id, attributes.source, event_type, attributes.subject, time_us, values, data)
+        return None
+    texts.append(attributes.time)
+    return Event(attributes.id, attributes.source, event_type, attributes.subject, 0, values, data)
 
 
 def _is_large_or_deep(value: bytes) -> bool:

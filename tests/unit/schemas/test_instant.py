@@ -7,9 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from unit.schemas.records import time_texts
 
-from schemas import instant
 from schemas.codes import Code
-from schemas.instant import TimeRefused, format_time, parse_time_us, quick_time_us
+from schemas.instant import TimeRefused, format_time, parse_time_us, times_us
 
 HOUR_US = 3_600_000_000
 
@@ -34,37 +33,30 @@ def read(text: str) -> int | Code:
         return refused.code
 
 
-def read_quickly(text: str) -> int | Code:
-    try:
-        return quick_time_us(text)
-    except TimeRefused as refused:
-        return refused.code
+PLAIN_OR_NEARLY = st.one_of(
+    time_texts,
+    st.from_regex(r"2026-11-24T03:00:12(Z|\.[0-9]{1,9}Z?Z?|\.[0-9]{3}Z[0-9]Z)?", fullmatch=True),
+    st.from_regex(
+        r"[0-9]{4}-[0-3][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]\.[0-9]{6}Z", fullmatch=True
+    ),
+    st.text(max_size=30),
+)
 
 
 @settings(max_examples=300)
-@given(
-    time_texts | st.from_regex(r"2026-11-24T03:00:12(Z|\.[0-9]{1,9}Z?Z?|\.[0-9]{3}Z[0-9]Z)?", fullmatch=True)
-)
-@example("")
-@example("2026-11-24T03:00:12.345")
-@example("2026-11-24T03:00:12.345678٣Z")
-def test_the_quick_way_never_differs(text: str) -> None:
-    for known in ("2026-11-24T03:00:12Z", "2026-11-24T03:00:12.22Z", "2026-11-24T03:00:12.345678Z"):
-        quick_time_us(known)
-    assert read_quickly(text) == read(text) == read_quickly(text)
-
-
-def test_the_quick_way_knows_times_in_utc_alone() -> None:
-    assert quick_time_us("2026-11-24T05:00:12+01:00") == parse_time_us("2026-11-24T04:00:12Z")
-    assert quick_time_us("2026-11-24T05:00:12Z") == parse_time_us("2026-11-24T05:00:12Z")
-
-
-def test_the_quick_way_forgets_old_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instant, "_KEPT", 3)
-    instant._KNOWN_US.clear()
-    for second in range(10):
-        quick_time_us(f"2026-11-24T03:00:{second:02}.000Z")
-        assert len(instant._KNOWN_US) <= 3
+@given(st.lists(PLAIN_OR_NEARLY, max_size=6))
+@example([])
+@example(["", "Z", "2026-11-24T03:00:1Z"])
+@example(["2026-11-24T03:00:12.345", "2026-11-24T03:00:12Z"])
+@example(["2026-11-24T03:00:12.34567٣Z", "2026-11-24T03:00:12.345678Z"])
+@example(["2026-11-24T03:00:12.345\ud800\ud800\ud800Z"])
+@example(["0000-01-01T00:00:00.000000Z", "0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"])
+@example(["2026-11-24T05:00:12+01:00", "2026-11-24T05:00:12Z", "2026-11-24T05:00:12.123456789Z"])
+@example(["2026-02-29T00:00:00.000000Z", "2024-02-29T24:00:00.000000Z", "2024-02-29T23:59:60.000000Z"])
+def test_times_read_together_are_those_read_one_by_one(texts: list[str]) -> None:
+    found = [read(text) for text in texts]
+    expected = [None if isinstance(one, Code) else one for one in found]
+    assert list(times_us(texts)) == expected
 
 
 @pytest.mark.parametrize(
