@@ -21,6 +21,7 @@ def document(seen: Look) -> dict[str, Any]:
         "closing": None if accounts is None else time_text(accounts.closing_us),
         "closer": None if accounts is None else accounts.at_work[CLOSER],
         "rater": None if accounts is None else accounts.at_work[RATER],
+        "proof": None if accounts is None else _proof(accounts),
         "newest_event_time": None if accounts is None else time_text(accounts.newest_event_us),
         "freshness_s": None if accounts is None else _seconds(accounts.freshness_us),
         "outbox_pending": None if accounts is None else accounts.outbox_pending,
@@ -28,6 +29,16 @@ def document(seen: Look) -> dict[str, Any]:
         "stops": [] if accounts is None else [stop._asdict() for stop in accounts.stops],
         "meters": [] if accounts is None else [_meter(one) for one in accounts.meters],
         "partitions": [] if accounts is None else [_partition(accounts, one) for one in seen.standings],
+    }
+
+
+def _proof(accounts: Accounts) -> dict[str, Any] | None:
+    if not accounts.proofs:
+        return None
+    return {
+        "at": time_text(max(one.at_us for one in accounts.proofs.values())),
+        "accuracy": accounts.accuracy,
+        "findings": sum(one.proof.wrong for one in accounts.proofs.values()),
     }
 
 

@@ -117,12 +117,24 @@ def _finality(accounts: Accounts) -> str:
     return f"Final up to {until} less each meter's grace: partition {last.partition} is last."
 
 
+def _proof(accounts: Accounts) -> Text:
+    if not accounts.proofs:
+        return Text("Nothing was proved yet: run `metering prove`.")
+    wrong = sum(one.proof.wrong for one in accounts.proofs.values())
+    share = "Nothing final was compared" if accounts.accuracy is None else f"Accuracy {accounts.accuracy:.4%}"
+    at = time_text(max(one.at_us for one in accounts.proofs.values()))
+    if wrong:
+        return Text(f"{share} at {at}; {wrong:,} things are wrong: `metering doctor`.", "bold red")
+    return Text(f"{share} at {at}; nothing is wrong.")
+
+
 def _remarks(accounts: Accounts, quarantine: Mapping[str, int]) -> Iterator[Text]:
     if accounts.newest_event_us is not None:
         age = "" if accounts.freshness_us is None else f", {duration_text(accounts.freshness_us)} ago"
         yield Text(f"The newest event that is counted is of {time_text(accounts.newest_event_us)}{age}.")
     at_work = ", ".join(f"{duty}: {accounts.at_work[duty] or 'nobody'}" for duty in (CLOSER, RATER))
     yield Text(f"At work: {at_work}. Catalog head {accounts.catalog_head}.")
+    yield _proof(accounts)
     refused = ", ".join(f"{count:,} {code}" for code, count in quarantine.items())
     yield Text(f"In quarantine waits: {refused or 'nothing'}.")
     if accounts.outbox_pending:

@@ -4,7 +4,6 @@ from typing import Final
 
 from aggregator.health.severity import Severity
 from aggregator.store import migrate
-from aggregator.store import proof as proof_store
 from aggregator.store import server as store
 from aggregator.store.errors import NotMigrated, StoreError
 from metering.database import database
@@ -46,7 +45,7 @@ async def examine(settings: Settings) -> list[Result]:
             for result in (
                 *await server.examine(connection),
                 *work.examine_work(accounts, waiting),
-                *proof.examine(accounts, await proof_store.newest(connection)),
+                *proof.examine(accounts),
                 *await ledger.examine(connection),
             ):
                 results[result.check] = result

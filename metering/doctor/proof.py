@@ -1,6 +1,6 @@
 """What the auditor has found, and whether there is one that proves anything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from aggregator.health.severity import Severity
@@ -34,9 +34,10 @@ AUDITOR_AT_WORK: Final = Check(
 CHECKS: Final = (PROOF, PROOF_AGE, AUDITOR_AT_WORK)
 
 
-def examine(accounts: Accounts, newest: Mapping[str, KeptProof]) -> list[Result]:
+def examine(accounts: Accounts) -> list[Result]:
     """Judge the newest proof of each kind."""
-    return [_findings(list(newest.values())), _age(list(newest.values())), _at_work(accounts)]
+    newest = list(accounts.proofs.values())
+    return [_findings(newest), _age(newest), _at_work(accounts)]
 
 
 def _findings(newest: Sequence[KeptProof]) -> Result:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from aggregator.finality import MeterFinality, meter_finality
-from aggregator.store import finality, load, outbox, status, stops, turns
+from aggregator.store import finality, load, outbox, proof, status, stops, turns
 from aggregator.store.connection import Connection
+from aggregator.store.proof import KeptProof
 from aggregator.store.status import CountedTopic, PartitionStatus
 from aggregator.store.stops import StandingStop
 from metering.observer.logs import Counted
@@ -31,6 +32,8 @@ class Accounts:
     at_work: Mapping[str, str | None]  # duty: who is at work; None: nobody
     stops: Sequence[StandingStop]
     outbox_pending: int
+    proofs: Mapping[str, KeptProof]  # the newest, by what was checked; none: nothing was proved yet
+    accuracy: float | None  # of what was proved lately, the share that was equal; None: nothing was compared
 
     @property
     def counted(self) -> dict[int, Counted]:
@@ -88,4 +91,6 @@ async def read_accounts(connection: Connection) -> Accounts:
         at_work={duty: None if holder is None else holder.name for duty, holder in holders.items()},
         stops=await stops.standing(connection),
         outbox_pending=await outbox.pending(connection),
+        proofs=await proof.newest(connection),
+        accuracy=(await proof.accuracy(connection)).share,
     )

@@ -30,8 +30,11 @@ class Proofs(NamedTuple):
         return [one["place"] for found in self.findings.values() for one in found if one["kind"] == kind]
 
 
-async def proved(scenario: Scenario, exits: Exit) -> Proofs:
-    proving = scenario.commands.start("prove", "--once", "--windows", "400", "--seed", "7", "--json")
+async def proved(scenario: Scenario, exits: Exit, *, seed: int = 7, **environment: str) -> Proofs:
+    """What `metering prove --once` says."""
+    proving = scenario.commands.start(
+        "prove", "--once", "--windows", "400", "--seed", f"{seed}", "--json", **environment
+    )
     assert await proving.ended(deadline_s=90) == exits, proving.log.read_text() + proving.output.read_text()
     proofs = Proofs({}, {}, {})
     for line in map(json.loads, proving.output.read_text().splitlines()):
@@ -120,6 +123,11 @@ async def everything_is_proved(scenario: Scenario, witness: Connection) -> None:
     assert beside["late"] > 50
     assert beside["void"] > 10
     assert proofs.checked["windows"] > windows + sum(beside.values()) / 2
+    # The same of parts of the log, with what comes before them unknown.
+    for seed in range(3):
+        of_parts = await proved(scenario, Exit.OK, seed=seed, METERING_PROVE_RECORDS="100")
+        assert not of_parts.kinds()
+        assert 0 < of_parts.checked["windows"] < proofs.checked["windows"] / 2
 
 
 async def test_what_somebody_did_is_named_until_it_is_put_right(

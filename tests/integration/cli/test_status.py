@@ -23,6 +23,7 @@ KEYS = {
     "closing",
     "closer",
     "rater",
+    "proof",
     "newest_event_time",
     "freshness_s",
     "outbox_pending",
