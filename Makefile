@@ -32,6 +32,7 @@ check: $(INSTALLED)
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m schemas.generate --check
 	$(PYTHON) -m metering.api.openapi --check
+	$(PYTHON) -m deploy.observability.dashboards --check
 	@# Where packages come from is each machine's own business (brackets: so that this line is no match).
 	! git grep -nIE 'p[y]pi\.org|python[h]osted|re[p]o1?\.maven|central\.sona[t]ype|--(extra-)?inde[x]-url |--find-link[s] '
 

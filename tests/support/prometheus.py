@@ -104,6 +104,7 @@ class Prometheus:
 async def prometheus(folder: Path, targets: Targets) -> AsyncIterator[Prometheus]:
     """Run one in `folder` until the block ends, with the rules that are shipped."""
     command = command_or_skip("prometheus")
+    folder.mkdir(exist_ok=True)
     shutil.copy(SHIPPED / "prometheus.yml", folder)
     if (SHIPPED / "rules").exists():
         shutil.copytree(SHIPPED / "rules", folder / "rules")

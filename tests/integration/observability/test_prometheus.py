@@ -1,4 +1,4 @@
-"""The configuration of Prometheus that is shipped: valid, and it scrapes what its target files name."""
+"""The configurations that are shipped are valid, and Prometheus scrapes what its target files name."""
 
 import subprocess
 from pathlib import Path
@@ -9,9 +9,13 @@ from support.prometheus import SHIPPED, QueryRefusedError, command_or_skip, prom
 from metering.dev.conditions import until
 
 
-def test_the_configuration_is_valid() -> None:
-    command = [command_or_skip("promtool"), "check", "config", str(SHIPPED / "prometheus.yml")]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    "command",
+    [("promtool", "check", "config", "prometheus.yml"), ("amtool", "check-config", "alertmanager.yml")],
+)
+def test_the_configuration_is_valid(command: tuple[str, ...]) -> None:
+    found = command_or_skip(command[0])
+    checked = subprocess.run([found, *command[1:]], cwd=SHIPPED, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 

@@ -1,0 +1,1 @@
+SELECT DISTINCT customer FROM billing.subscription ORDER BY customer
