@@ -304,6 +304,30 @@ async def test_what_comes_back_in_vain_waits_again(log: Log, metering: Metering,
     await log.is_exact(metering)
 
 
+async def test_what_a_meter_cannot_read_of_a_repair_comes_back_for_that_meter(
+    log: Log, metering: Metering, commands: Commands
+) -> None:
+    """Two hops, each of its own: the record is repaired for all meters, and its repair for one."""
+    await log.write(log.counts(event("new", "2023-11-20T10:00:00Z", tokens=1), 1), "2023-11-20T10:00:00Z")
+    old = log.counts(event("old", "2023-11-16T10:00:00Z", tokens="many"), 30)
+    await log.write(old, "2023-11-20T10:00:00Z")
+    await log.ticks("2023-11-20T10:00:00Z")
+    await counted(commands)
+    await metering("quarantine", "redrive", "--subject", "acme", *WHY)
+    await counted(commands)
+    assert await states(metering) == {("too_old", "old"): "counted", ("value_not_number", "old"): "open"}
+    (error,) = (
+        await metering("quarantine", "list", "--records", "--code", "value_not_number", "--json")
+    ).lines
+    assert error["origin"].endswith("code=too_old")
+    write("event.json", json.dumps(old | {"data": {"model": "m", "tokens": 30}}))
+    where = str(error["partition"]), str(error["offset"])
+    await metering("quarantine", "fix", *where, "--meter", "tokens", "--value", "event.json", *WHY)
+    await counted(commands)
+    assert await states(metering) == {("too_old", "old"): "counted", ("value_not_number", "old"): "counted"}
+    await log.is_exact(metering)
+
+
 async def test_a_correction_is_judged_before_anything_is_written(
     log: Log, metering: Metering, commands: Commands
 ) -> None:
