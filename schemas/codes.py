@@ -165,15 +165,16 @@ SENTENCES: Final[Mapping[Code, str]] = MappingProxyType(
         Code.MISPLACED: "The record is not in its subject's partition: it is republished there by itself; "
         "key records by `subject` and use the topic's partitioner.",
         Code.TOO_OLD: "The event's time is before the acceptance window, so nobody can tell whether it was "
-        "counted: find out why it came so late, correct the producer, and settle what is missing.",
+        "counted: find out why it came so late, correct the producer, and bring it back with `metering "
+        "quarantine redrive`: what was counted is then found to be a duplicate.",
         Code.IN_FUTURE: "The event's time is ahead of the log's clock: correct the producer's clock, and "
         "publish the event again with its true time.",
         Code.CONFLICT: "Another event with this source and id, but other content, was counted: give each "
         "event an id of its own; if this one is usage too, publish it again under one.",
         Code.STORE_REJECTED: "The database refused a value of this event: report it, for the contract "
         "should have refused it first; the record is kept.",
-        Code.REPAIR_REFUSED_TWICE: "The repaired record was refused again and stays refused: correct it at "
-        "its source and publish it as a new event.",
+        Code.REPAIR_REFUSED_TWICE: "The repair was refused, so the record that it repairs waits again: "
+        "correct that one with `metering quarantine fix`, or redrive it once the cause is mended.",
         Code.TOO_OLD_TO_REPAIR: "The event is older than the repair horizon: settle it outside, for example"
         " with a credit.",
         Code.VOID_UNMATCHED: "No event with the source and id that this void names is counted in its "
