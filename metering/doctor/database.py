@@ -7,7 +7,7 @@ from aggregator.store import migrate
 from aggregator.store import server as store
 from aggregator.store.errors import NotMigrated, StoreError
 from metering.database import database
-from metering.doctor import ledger, proof, server, work
+from metering.doctor import ledger, proof, server, traffic, work
 from metering.doctor.check import Check, Outcome, Result, holds, unknown
 from metering.errors import MeteringError
 from metering.observer.counted import read_accounts
@@ -28,7 +28,15 @@ SCHEMA: Final = Check(
     "The schema has the migrations of this release, and no others.",
     "Run `metering migrate`; if that is refused, run the release that made the schema.",
 )
-CHECKS: Final = (POSTGRES, SCHEMA, *server.CHECKS, *work.ABOUT_WORK, *proof.CHECKS, *ledger.CHECKS)
+CHECKS: Final = (
+    POSTGRES,
+    SCHEMA,
+    *server.CHECKS,
+    *work.ABOUT_WORK,
+    *proof.CHECKS,
+    *traffic.CHECKS,
+    *ledger.CHECKS,
+)
 
 
 async def examine(settings: Settings) -> list[Result]:
@@ -46,6 +54,7 @@ async def examine(settings: Settings) -> list[Result]:
                 *await server.examine(connection),
                 *work.examine_work(accounts, waiting),
                 *proof.examine(accounts),
+                *await traffic.examine(connection, accounts),
                 *await ledger.examine(connection),
             ):
                 results[result.check] = result

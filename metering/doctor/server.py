@@ -14,6 +14,10 @@ from schemas.catalog import Meter
 OLDEST_POSTGRES: Final = 16
 NEWEST_POSTGRES: Final = 18
 SKEW_S: Final = 1.0
+SLOW_S: Final = 0.1
+"""A flush has about ten statements, each of which waits for the one before."""
+
+_TRIES: Final = 3
 _LOSES_COMMITS: Final = "off"
 
 POSTGRES_VERSION: Final = Check(
@@ -46,7 +50,13 @@ CLOCK_SKEW: Final = Check(
     f"This machine's clock and the database's agree within {SKEW_S:.0f} s.",
     "Look at `chronyc tracking` on both machines: a worker whose clock is wrong stops with `clock_jump`.",
 )
-CHECKS: Final = (POSTGRES_VERSION, DURABILITY, GRANTS, CATALOG, CLOCK_SKEW)
+SPEED: Final = Check(
+    "speed",
+    Severity.INFO,
+    f"The database answers a statement that does nothing within {SLOW_S * 1000:.0f} ms.",
+    "Look at the network between, at the database's load, and at what its sessions wait for.",
+)
+CHECKS: Final = (POSTGRES_VERSION, DURABILITY, GRANTS, CATALOG, CLOCK_SKEW, SPEED)
 
 
 async def examine(connection: Connection) -> list[Result]:
@@ -59,6 +69,7 @@ async def examine(connection: Connection) -> list[Result]:
         judged(GRANTS, grants),
         await _catalog(connection),
         await _skew(connection),
+        await _speed(connection),
     ]
 
 
@@ -100,3 +111,17 @@ async def _skew(connection: Connection) -> Result:
     if skew_s <= SKEW_S:
         return holds(CLOCK_SKEW)
     return found(CLOCK_SKEW, f"The database's clock is {skew_s:.1f} s from this machine's.")
+
+
+async def _speed(connection: Connection) -> Result:
+    took_s = []
+    for _ in range(_TRIES):
+        began_s = time.monotonic()
+        await store.clock_us(connection)
+        took_s.append(time.monotonic() - began_s)
+    least_s = min(took_s)
+    if least_s <= SLOW_S:
+        return holds(SPEED)
+    return found(
+        SPEED, f"The database takes {least_s * 1000:.0f} ms to answer a statement that does nothing."
+    )

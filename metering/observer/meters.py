@@ -48,6 +48,13 @@ class MeterPasts:
                 self._pasts.setdefault(meter, EventPast()).add(at_us)
         self._since = {one.partition: one.next_offset for one in accounts.partitions}
 
+    def silent(self, accounts: Accounts) -> list[str]:
+        """Meters that have had no events for longer than their past explains."""
+        reached_us = accounts.reached_us
+        if reached_us is None:
+            return []
+        return sorted(meter for meter, past in self._pasts.items() if past.is_silent(reached_us))
+
     def report(self, report: Report, accounts: Accounts) -> None:
         """Say how fresh each meter is, and whether it is silent."""
         is_of_today = accounts.topic is not None and accounts.topic.times_are_appends

@@ -18,8 +18,11 @@ from schemas.topic import UNLIMITED
 
 log = structlog.get_logger(__name__)
 
+RETENTION_S: Final = 15.0
+"""How long Kafka keeps records is asked this often: who shortens it has little time left,"""
+
 PILES_S: Final = 60.0
-"""Piles, weights and retention are looked at this often,"""
+"""piles and weights are looked at this often,"""
 
 UNPAID_S: Final = 300.0
 """and what costs a probe for each series this often."""
@@ -37,11 +40,11 @@ class RareLooks:
         self._turn = turn
         self._seasons = Seasons()
         self._task: asyncio.Task[None] | None = None
-        self._began_s = self._unpaid_began_s = float("-inf")
+        self._began_s = self._piles_began_s = self._unpaid_began_s = float("-inf")
 
     def begin(self, accounts: Accounts) -> None:
         """Look, if it is time and the last look has ended."""
-        is_due = time.monotonic() - self._began_s >= PILES_S
+        is_due = time.monotonic() - self._began_s >= RETENTION_S
         if is_due and (self._task is None or self._task.done()):
             self._began_s = time.monotonic()
             self._task = asyncio.create_task(self._look(accounts))
@@ -58,6 +61,9 @@ class RareLooks:
 
     async def _look(self, accounts: Accounts) -> None:
         self.retention_us = await self._read_retention(accounts)
+        if time.monotonic() - self._piles_began_s < PILES_S:
+            return
+        self._piles_began_s = time.monotonic()
         try:
             async with database(self._settings) as connection:
                 self._show(await pile_report(connection))

@@ -67,13 +67,14 @@ async def system(
     """Everything set up, all duties done, usage flowing; workers are the drill's to start."""
     proxy = Proxy(own_postgres.port)
     await proxy.listen()
+    system = System(commands, tmp_path, own_kafka, own_postgres, proxy)
     try:
-        system = System(commands, tmp_path, own_kafka, own_postgres, proxy)
         await system.set_up()
-        system.start("observer", "closer", "rater")
+        system.start("observer", "closer", "rater", "auditor")
         async with system.flowing(system.events):
             yield system
     finally:
+        await system.end_storm()
         commands.kill_all()
         await until(lambda: _none(proxy), deadline_s=10)
         await proxy.close()

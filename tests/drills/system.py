@@ -4,13 +4,14 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 import yaml
-from faults.producing import produce, producer
+from confluent_kafka import Consumer, TopicPartition
+from faults.producing import producer
 from faults.traffic import Sent
 from oracle.logs import rfc3339
 from support.processes import CommandProcess, Commands
@@ -32,8 +33,9 @@ SUBJECTS: Final = [f"subject-{number}" for number in range(40)]
 CATALOG: Final = """\
 meters:
   - {name: calls, event_type: call, aggregation: count, window: 1m, grace: 0s}
-  - {name: tokens, event_type: call, aggregation: sum, value: n, group_by: [model], window: 1h, grace: 15m,
+  - {name: tokens, event_type: call, aggregation: sum, value: n, group_by: [model], window: 1m, grace: 0s,
      cardinality_limit: 5}
+  - {name: uploads, event_type: upload, aggregation: count, window: 1m, grace: 0s}
 """
 
 COMMANDS: Final[Mapping[Process, str]] = {
@@ -41,7 +43,11 @@ COMMANDS: Final[Mapping[Process, str]] = {
     "closer": "close",
     "rater": "rate",
     "observer": "observe",
+    "auditor": "prove",
 }
+
+
+Make = Callable[[int], Sequence[Sent]]
 
 
 class Part:
@@ -64,6 +70,9 @@ class Part:
     def kill(self) -> None:
         self.process.kill()
 
+    def freeze(self) -> None:
+        self.process.freeze()
+
 
 class System:
     """Servers, processes and traffic of one drill.
@@ -85,13 +94,15 @@ class System:
         self.parts: list[Part] = []
         self._commands = commands
         self._folder = folder
-        self._next_id = 0
+        self._sent: list[dict[str, Any]] = []
+        self._storm = AsyncExitStack()
         contract = {
             "name": TOPIC,
             "partitions": PARTITIONS,
             "clock": "broker",
             "replication_factor": 1,
             "min_insync_replicas": 1,
+            "skew_s": 5,  # so soon a catalog may take effect
         }
         commands.environment |= {
             "METERING_LOG_FORMAT": "json",
@@ -130,33 +141,42 @@ class System:
     async def doctor(self) -> dict[str, dict[str, Any]]:
         """What `metering doctor --json` finds, or cannot look at, by code."""
         process = self._commands.start("doctor", "--json")
-        await process.ended(deadline_s=60)
+        await process.ended(deadline_s=150)  # a slow database makes it slow
         lines = [json.loads(line) for line in process.output.read_text().splitlines()]
         return {line["code"]: line for line in lines if line["result"] != "ok"}
 
-    def event(self, **changes: Any) -> Sent:
-        """A new event as an honest producer sends it, but for these attributes, or `data`."""
-        self._next_id += 1
+    def events(self, count: int, **changes: Any) -> list[Sent]:
+        """New events as an honest producer sends them, but for these attributes, or `data`."""
+        return [self._event(**changes) for _ in range(count)]
+
+    def copies(self, count: int, **changes: Any) -> list[Sent]:
+        """Events that were sent before, but for these attributes, or `data`."""
+        return [_record({**self._sent[number], **changes}) for number in range(count)]
+
+    def _event(self, **changes: Any) -> Sent:
+        number = len(self._sent)
         event = {
             "specversion": "1.0",
-            "id": str(self._next_id),
+            "id": str(number),
             "source": "/drill",
             "type": "call",
-            "subject": SUBJECTS[self._next_id % len(SUBJECTS)],
+            "subject": SUBJECTS[number % len(SUBJECTS)],
             "time": rfc3339(time.time_ns() // 1000),
             "data": {"n": 1, "model": "small"},
             **changes,
         }
-        return Sent(event["subject"].encode(), json.dumps(event).encode())
+        self._sent.append(event)
+        return _record(event)
 
-    def events(self, count: int, **changes: Any) -> list[Sent]:
-        return [self.event(**changes) for _ in range(count)]
+    async def storm(self, make: Make) -> None:
+        """Publish this too, from now on."""
+        await self._storm.enter_async_context(self.flowing(make))
 
-    async def publish(self, records: Sequence[Sent]) -> None:
-        await asyncio.to_thread(produce, self.kafka.address, TOPIC, records)
+    async def end_storm(self) -> None:
+        await self._storm.aclose()
 
     @asynccontextmanager
-    async def flowing(self, make: Callable[[int], Sequence[Sent]]) -> AsyncIterator[None]:
+    async def flowing(self, make: Make) -> AsyncIterator[None]:
         """Publish what `make(count)` makes, at a steady pace, also while no broker takes it."""
         through = producer(self.kafka.address)
 
@@ -176,6 +196,18 @@ class System:
                 await task
             await asyncio.to_thread(through.flush, 10)
 
+    async def end_offset(self, partition: int) -> int:
+        """Where the log of a partition ends."""
+
+        def ask() -> int:
+            consumer = Consumer({"bootstrap.servers": self.kafka.address, "group.id": "drill"})
+            try:
+                return consumer.get_watermark_offsets(TopicPartition(TOPIC, partition), timeout=10)[1]
+            finally:
+                consumer.close()
+
+        return await asyncio.to_thread(ask)
+
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Connection]:
         """A superuser's connection, straight to the server."""
@@ -191,3 +223,7 @@ class System:
         file = self._folder / name
         file.write_text(text)
         return file
+
+
+def _record(event: Mapping[str, Any]) -> Sent:
+    return Sent(event["subject"].encode(), json.dumps(event).encode())

@@ -41,6 +41,35 @@ INSERT INTO metering.subscription_rating (subscription, next_period_start, due_a
 VALUES ('acme', '2026-10-01T00:00:00Z', '2026-11-01T01:00:00Z');
 """
 
+SENT = """
+SET search_path = metering;
+SELECT ensure_partitions(kind, ARRAY[now() - interval '1 hour', now()])
+FROM unnest(ARRAY['batch', 'batch_meter', 'usage_window']) AS kind;
+INSERT INTO batch (partition, first_offset, next_offset, epoch, log_time, accepted, duplicate, conflict,
+    quarantined, tick, gap, lost, unmetered, late_by_pipeline, catalog_head, worker)
+SELECT 0, n, n + 3, 1, now() - interval '20 minutes' + n * interval '1 second',
+    1, 2, 0, 0, 0, 0, 0, 0, 0, 1, 'tests'
+FROM generate_series(0, 120, 3) AS n;
+INSERT INTO batch_meter (partition, first_offset, log_time, meter_version_id, matched, increments,
+    adjustments, errors, increment_sum, adjustment_sum)
+SELECT b.partition, b.first_offset, b.log_time, v.meter_version_id, 1, 1, 0, 0, 1, 0
+FROM batch AS b, meter_version AS v;
+INSERT INTO quarantine (partition, record_offset, record_time, timestamp_type, code, detail, source, headers)
+SELECT 0, n, now(), 1, 'in_future', 'an hour ahead', '/clock', '[]' FROM generate_series(1, 7) AS n;
+INSERT INTO series (meter_version_id, is_other, key, subject)
+SELECT v.meter_version_id, true, decode(repeat('00', 16), 'hex'), 'acme' FROM meter_version AS v;
+INSERT INTO usage_window (series_id, window_start, first_offset, shard, last_offset, events, value)
+SELECT s.series_id, date_trunc('hour', now()), 0, 0, 10, 4, 4 FROM series AS s;
+UPDATE ingest_partition SET frontier = now();
+"""
+QUIET = """
+SET session_replication_role = replica;
+UPDATE metering.batch SET duplicate = 1, gap = 1;
+UPDATE metering.quarantine SET refused_at = now() - interval '1 hour';
+UPDATE metering.series SET is_other = false, groups = '{}';
+UPDATE metering.ingest_partition SET frontier = now() - interval '17 minutes 30 seconds';
+"""
+
 
 @pytest_asyncio.fixture
 async def ready(metering: Metering) -> Metering:
@@ -114,6 +143,23 @@ async def test_what_is_wrong_with_the_database_is_named(
     seen = await found(ready, Exit.PROBLEMS)
     assert "closer" not in seen
     assert "rater" in seen
+    await connection.close()
+
+
+async def test_what_producers_send_is_named_and_is_no_problem_of_ours(
+    ready: Metering, settings: dict[str, str]
+) -> None:
+    connection = await asyncpg.connect(settings["METERING_POSTGRES_DSN"])
+    await connection.execute(SENT)
+    seen = await found(ready, Exit.PROBLEMS)  # these rows are no sound ledger
+    assert {seen[code]["severity"] for code in ("refused", "copies", "other_groups", "silence")} == {"info"}
+    assert seen["refused"]["rows"] == [{"code": "in_future", "source": "/clock", "meter": None, "records": 7}]
+    assert seen["copies"]["rows"] == [{"accepted": 41, "duplicate": 82}]
+    assert seen["other_groups"]["rows"] == [{"meter": "calls", "subject": "acme", "events": 4}]
+    assert seen["silence"]["rows"] == [{"meter": "calls"}]
+    await connection.execute(QUIET)
+    seen = await found(ready, Exit.PROBLEMS)
+    assert not {"refused", "copies", "other_groups", "silence"} & set(seen)
     await connection.close()
 
 
