@@ -1,7 +1,7 @@
 """Fixtures that every test may use; what stands behind them is in `support/`."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,12 @@ async def stack(pytestconfig: pytest.Config) -> AsyncIterator[Stack]:
 
     async with shared_stack(pytestconfig.stash[SAID].append) as running:
         yield running
+
+
+@pytest.fixture
+def say(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Tells in a sentence, at the end of the run, what it ran with or had to do without."""
+    return pytestconfig.stash[SAID].append
 
 
 @pytest.fixture

@@ -66,11 +66,14 @@ class UsagePage(BaseModel):
     next_cursor: str | None
 
 
-class _Meter(NamedTuple):
+class MeterVersions(NamedTuple):
+    """Every version there ever was of one meter."""
+
     versions: Mapping[int, Meter]  # by id
 
     @property
     def group_names(self) -> set[str]:
+        """The groups that a version has."""
         return {name for version in self.versions.values() for name in version.group_by}
 
 
@@ -86,7 +89,7 @@ async def usage(
     subject that it may not see has no usage for it.
     """
     connection = reading_.connection
-    meter = await _meter(connection, parameters.meter)
+    meter = await meter_named(connection, parameters.meter)
     _check_groups(parameters.group_by, meter)
     query = UsageQuery(
         meter=parameters.meter,
@@ -107,7 +110,7 @@ async def usage(
         sorted(reading_.access.customers or []),
     ]
     after = None if parameters.cursor is None else _place(parameters.cursor, asked)
-    final_before_us = await _final_before_us(connection, parameters.meter)
+    final_before_us = await final_before_us_of(connection, parameters.meter)
     page = await reading.usage(connection, query, after, parameters.limit)
     shown = UsagePage(
         data=[_row(query.meter, row, final_before_us) for row in page.rows],
@@ -116,7 +119,12 @@ async def usage(
     return answer(request, shown.model_dump_json().encode())
 
 
-async def _meter(connection: Connection, name: str) -> _Meter:
+async def meter_named(connection: Connection, name: str) -> MeterVersions:
+    """The versions of a meter, read in one snapshot.
+
+    Raises:
+        ProblemResponseError: there is no such meter (`not_found`).
+    """
     versions = {
         one.meter_version_id: Meter.from_definition(one.definition)
         for one in (await load.catalog_within(connection)).versions
@@ -124,10 +132,10 @@ async def _meter(connection: Connection, name: str) -> _Meter:
     }
     if not versions:
         raise not_found(f"meter {name}")
-    return _Meter(versions)
+    return MeterVersions(versions)
 
 
-def _check_groups(names: Sequence[str], meter: _Meter) -> None:
+def _check_groups(names: Sequence[str], meter: MeterVersions) -> None:
     known = meter.group_names
     errors = [
         ProblemError(
@@ -164,7 +172,8 @@ def _told(place: Place) -> list[Any]:
     ]
 
 
-async def _final_before_us(connection: Connection, meter: str) -> int | None:
+async def final_before_us_of(connection: Connection, meter: str) -> int | None:
+    """Up to when all versions of a meter are final."""
     state = await finality.finality(connection)
     return meter_final_before_us(state.meters[meter], state.final_before_us)
 

@@ -4,8 +4,8 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from metering.api.console import assets, login, status
+from metering.api.console import assets, customers, login, rated, status
 
 router: Final = APIRouter(include_in_schema=False)
-for part in (assets, login, status):
+for part in (assets, login, status, customers, rated):
     router.include_router(part.router)

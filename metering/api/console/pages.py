@@ -5,12 +5,14 @@ from typing import Any, Final
 
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from aggregator.access import Access, Scope
 from metering.api.console.assets import VERSION
 from metering.api.problems import ProblemResponseError
 from metering.api.services import services_of
 from metering.texts import duration_text, time_text
+from schemas.number import plain_text
 from schemas.problems import ProblemCode
 
 HEADERS: Final = {
@@ -23,7 +25,7 @@ HEADERS: Final = {
 }
 
 NOTHING: Final = "-"
-_PAGES: Final = {"/": ("Status", Scope.STATUS_READ)}
+_PAGES: Final = {"/": ("Status", Scope.STATUS_READ), "/customers": ("Customers", Scope.RATED_READ)}
 _NO_LOGIN: Final = (ProblemCode.TOKEN_MISSING, ProblemCode.TOKEN_INVALID)
 
 _templates: Final = Environment(
@@ -34,11 +36,13 @@ _templates: Final = Environment(
     lstrip_blocks=True,
 )
 _templates.filters |= {
-    "time": lambda us: time_text(us) or NOTHING,
+    "time": lambda us: NOTHING if us is None else Markup("<time>{}</time>").format(time_text(us)),
+    "instant": time_text,
     "duration": lambda us: NOTHING if us is None else duration_text(us),
+    "exact": lambda value: NOTHING if value is None else plain_text(value),
     "count": lambda number: NOTHING if number is None else f"{number:,}",
 }
-_templates.globals["version"] = VERSION
+_templates.globals["asset_version"] = VERSION
 
 
 def page(
