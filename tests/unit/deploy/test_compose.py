@@ -69,3 +69,14 @@ def test_grafana_finds_the_dashboards_where_they_are_mounted() -> None:
         for source, target, _ in (volume.split(":") for volume in SERVICES["grafana"]["volumes"])
     }
     assert list(mounted[provider["options"]["path"]].glob("*.json")) != []
+
+
+def test_the_collectors_pipelines_are_made_of_what_is_configured() -> None:
+    collector = yaml.safe_load((SHIPPED / "collector.yaml").read_text())
+    pipelines = collector["service"]["pipelines"].values()
+    for kind in ("receivers", "processors", "exporters"):
+        assert {part for pipeline in pipelines for part in pipeline[kind]} == collector[kind].keys()
+    assert all(pipeline["processors"][0] == "memory_limiter" for pipeline in pipelines)
+    pushed_to = SERVICES["worker"]["environment"]["METERING_OTLP_ENDPOINT"]
+    port = collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"].rpartition(":")[2]
+    assert pushed_to == f"http://collector:{port}"
