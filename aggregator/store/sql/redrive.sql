@@ -4,13 +4,17 @@ SELECT pg_advisory_xact_lock(hashtextextended('quarantine of ' || current_schema
 
 -- name: waiting_quarantined
 -- What waits for a decision behind the place $6, $7, $8, in order of place; $1 to $5 choose by code, source, subject,
--- partition and offset.
+-- partition and offset. A walk in that order that looks at each and stops at the limit (OFFSET 0 keeps it so).
 SELECT
     q.partition, q.record_offset, q.meter_version_id, q.code, q.detail, q.record_time, q.refused_at, q.source, q.id,
     q.type, q.subject, q.event_time, q.origin, q.timestamp_type, q.key, q.value, q.headers, s.state, s.attempts
 FROM quarantine AS q
-JOIN quarantine_state AS s
-    ON s.partition = q.partition AND s.record_offset = q.record_offset AND s.meter_version_id = q.meter_version_id
+CROSS JOIN LATERAL (
+    SELECT s.state, s.attempts
+    FROM quarantine_state AS s
+    WHERE s.partition = q.partition AND s.record_offset = q.record_offset AND s.meter_version_id = q.meter_version_id
+    OFFSET 0
+) AS s
 WHERE ($1::text IS NULL OR q.code = $1)
     AND ($2::text IS NULL OR q.source = $2)
     AND ($3::text IS NULL OR q.subject = $3)
