@@ -33,4 +33,8 @@ async def test_targets_are_scraped_once_they_are_named(tmp_path: Path) -> None:
         assert await until(is_scraped, deadline_s=60)
         (up,) = await server.query("up")
         assert (up.labels["job"], up.labels["process"]) == ("metering", "itself")
-        assert await server.alerts() == []
+
+        async def the_rules_look() -> bool:
+            return "MeteringObserverDead" in {one["labels"]["alertname"] for one in await server.alerts()}
+
+        assert await until(the_rules_look, deadline_s=60), "no observer is among the targets"
