@@ -25,7 +25,11 @@ HEADERS: Final = {
 }
 
 NOTHING: Final = "-"
-_PAGES: Final = {"/": ("Status", Scope.STATUS_READ), "/customers": ("Customers", Scope.RATED_READ)}
+_PAGES: Final = {
+    "/": ("Status", Scope.STATUS_READ),
+    "/quarantine": ("Quarantine", Scope.STATUS_READ),
+    "/customers": ("Customers", Scope.RATED_READ),
+}
 _NO_LOGIN: Final = (ProblemCode.TOKEN_MISSING, ProblemCode.TOKEN_INVALID)
 
 _templates: Final = Environment(

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from aggregator.access import Access, Scope
+from aggregator.store import proof
 from metering.api.console.admission import enters
 from metering.api.console.pages import page
 from metering.api.parameters import Parameters
@@ -30,6 +31,8 @@ async def status(
 ) -> Response:
     """Partitions, meters, servers and who is at work; as far as servers answer."""
     seen = await services_of(request).watch.look()
+    async with services_of(request).database.reading() as connection:
+        accuracy, proofs = await proof.accuracy(connection), await proof.newest(connection)
     return page(
         request,
         "status.html",
@@ -37,4 +40,6 @@ async def status(
         seen=seen,
         paused=parameters.paused,
         duties=DUTIES,
+        accuracy=accuracy,
+        proofs=proofs,
     )

@@ -15,7 +15,8 @@ from support.topics import create_topic, delete_topics
 
 from aggregator import session
 from aggregator.access import Scope
-from aggregator.store import tokens
+from aggregator.health.finding import Finding, Kind
+from aggregator.store import proof, tokens
 
 NO_BROKER = "127.0.0.1:1"
 
@@ -172,6 +173,36 @@ class TestWithBrokers:
         for meter in ("usage_sum", "usage_count"):
             assert meter in said
         assert "kafka answers" in said
+
+
+async def test_quarantine_is_told_by_group_and_for_all_customers_tokens_alone(api: Api, store: Store) -> None:
+    hostile = "<b>&"
+    await store.flush(
+        store.logs[0].batch(
+            [
+                Spoken(1, "acme", time_us=T0, refused="bad_time"),
+                Spoken(1, hostile, time_us=T0, refused="bad_time"),
+            ]
+        )
+    )
+    visitor = await visit(api, await api.token())
+    said = await visitor.page("/quarantine")
+    assert "bad_time open 2" in said or "bad_time tests open 2" in said, said
+    assert hostile in said
+    assert hostile not in (await visitor.get("/quarantine")).text
+    assert "metering quarantine redrive --code bad_time" in said
+    assert "Nothing is in quarantine." in await visitor.page("/quarantine", code="missing_data")
+    assert (await (await visit(api, await api.token("acme"))).get("/quarantine")).status_code == 403
+
+
+async def test_accuracy_is_a_number_and_what_is_wrong_is_named(api: Api) -> None:
+    visitor = await visit(api, await api.token())
+    assert "Nothing was proved yet" in text_of((await visitor.get("/")).text)
+    finding = Finding(Kind.TOTALS, "Windows do not re-add.", {"partition": 0}, {}, {})
+    await proof.keep(api.owner, [proof.Proof("windows", 1200, 1, 0, [finding])])
+    said = text_of((await visitor.get("/")).text)
+    assert "1 wrong of 1,200 windows" in said
+    assert "Windows do not re-add." in said
 
 
 class TestSeveralProcesses:

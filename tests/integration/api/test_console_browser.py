@@ -15,6 +15,9 @@ from support import chromium
 from support.topics import create_topic, delete_topics
 
 TOPIC = "usage.events"
+
+expect.set_options(timeout=30_000)  # the status asks anew every five seconds, on a machine that may be busy
+
 Scheme = Literal["light", "dark"]
 
 
