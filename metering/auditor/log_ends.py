@@ -7,11 +7,19 @@ from aggregator.health.finding import Finding, Kind
 from aggregator.store import status
 from aggregator.store.connection import Connection
 from aggregator.store.proof import Proof
+from metering.auditor.awake import awake
 from metering.observer.logs import Counted, LogPosition, TopicLogs
 from metering.settings import Settings
 
 BEYOND: Final = "Offsets are accounted for that the log does not have: it was cut, or is another one."
 DELETED: Final = "The log begins behind what was counted: records were deleted before anybody counted them."
+
+
+async def _positions(
+    settings: Settings, topic: str, asked: Mapping[int, Counted]
+) -> Mapping[int, LogPosition]:
+    async with TopicLogs.connect(settings, topic) as logs:
+        return await logs.look(asked)
 
 
 async def look(
@@ -24,8 +32,7 @@ async def look(
     """
     counted = {one.partition: one for one in await status.partitions(connection)}
     asked = {p: Counted(one.next_offset, one.frontier_us) for p, one in counted.items()}
-    async with TopicLogs.connect(settings, topic) as logs:
-        positions = await logs.look(asked)
+    positions = await awake(connection, _positions(settings, topic, asked))
     # Both have gone on meanwhile: only what was counted before the end was asked for must lie before it, and
     # only what was not counted after the beginning was asked for can have been lost.
     later = {one.partition: one for one in await status.partitions(connection)}

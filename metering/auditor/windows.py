@@ -19,6 +19,7 @@ from aggregator.store.connection import BEGINNING_US, Connection
 from aggregator.store.explanation import Scope
 from aggregator.store.proof import FINDINGS_KEPT, Proof
 from aggregator.store.replay import CountedPartition, Decisions
+from metering.auditor.awake import awake
 from metering.auditor.recounting import ANSWER_S, Check, Recounting
 from metering.auditor.stretch import Provable, choose
 from metering.auditor.summary import summary
@@ -147,7 +148,7 @@ class WindowRounds:
             one.recounting = await self._next(connection, one, one.waiting.pop(), logs)
             return
         try:
-            if await recounting.read():
+            if await awake(connection, recounting.read()):
                 return
             one.checks += await recounting.compare(connection)
             self.compared += recounting.accounted()
@@ -192,19 +193,23 @@ class WindowRounds:
             return []
         first = self._random.randrange(provable.first_offset, provable.next_offset)
         look = Stretch(provable.partition, first, min(first + LOOK_RECORDS, provable.next_offset))
-        logged = set()
         try:
-            async with asyncio.timeout(ANSWER_S):
-                async for _, records in read_log(self._settings, one.decided.rules.name, [look]):
-                    for record in records:
-                        event = decode(record.value, record.headers)
-                        if not isinstance(event, Refusal) and event.control is None:
-                            logged.add(event.subject)
+            chosen = sorted(await awake(connection, self._logged(one.decided.rules.name, look)))
         except StoppedError:
             return []
-        chosen = sorted(logged)
         self._random.shuffle(chosen)
         return sorted({*stored, *chosen[: one.wanted]})
+
+    async def _logged(self, topic: str, look: Stretch) -> set[str]:
+        """Subjects of the events in a short stretch of the log."""
+        logged = set()
+        async with asyncio.timeout(ANSWER_S):
+            async for _, records in read_log(self._settings, topic, [look]):
+                for record in records:
+                    event = decode(record.value, record.headers)
+                    if not isinstance(event, Refusal) and event.control is None:
+                        logged.add(event.subject)
+        return logged
 
     async def _stored(
         self, connection: Connection, one: _Round, partition: int, from_us: int, to_us: int
