@@ -1,6 +1,5 @@
 """A fault, the alert that names it, the doctor that finds it, and what ends it: each with its time."""
 
-import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Collection
@@ -150,5 +149,3 @@ async def _do(effect: Effect) -> None:
     done = effect()
     if inspect.isawaitable(done):
         await done
-    else:
-        await asyncio.sleep(0)

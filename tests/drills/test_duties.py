@@ -9,7 +9,9 @@ HOLD = "SELECT 1 FROM ingest_partition WHERE partition = $1 FOR UPDATE"
 
 
 @pytest.mark.parametrize(
-    ("duty", "doctor"), [("closer", {"closer"}), ("rater", set()), ("auditor", {"auditor"})]
+    ("duty", "doctor"),
+    [("closer", {"closer"}), ("rater", set()), ("auditor", {"auditor"})],
+    ids=["closer", "rater", "auditor"],
 )
 async def test_duty_dead(drill: Drill, duty: str, doctor: set[str]) -> None:
     """Nobody waits to take over. The doctor finds no fault with a rater that has nothing to rate."""
@@ -19,6 +21,17 @@ async def test_duty_dead(drill: Drill, duty: str, doctor: set[str]) -> None:
     holder = next(part for part in system.parts if part.kind == duty)
     await drill.fires("MeteringDutyDead", holder.kill, consequences={"MeteringNotScraped"}, doctor=doctor)
     await drill.clears(holder.start, command=holder.command)
+
+
+async def test_observer_dead(drill: Drill) -> None:
+    system = drill.system
+    system.start("worker")
+    await drill.all_is_well()
+    observer = next(part for part in system.parts if part.kind == "observer")
+    await drill.fires(
+        "MeteringObserverDead", observer.kill, consequences={"MeteringNotScraped"}, doctor={"observer"}
+    )
+    await drill.clears(observer.start, command=observer.command)
 
 
 async def test_finality_blocked_by_one_partition(drill: Drill) -> None:

@@ -37,8 +37,12 @@ async def test_retention_short(drill: Drill) -> None:
     system = drill.system
     system.start("worker")
     await drill.all_is_well()
-    an_hour = Administrator(system.kafka.address, TOPIC).set_config("retention.ms", "3600000")
-    await drill.fires("MeteringDataLossNear", lambda: an_hour, doctor={"topic_config", "retention"})
+    somebody = Administrator(system.kafka.address, TOPIC)
+    await drill.fires(
+        "MeteringDataLossNear",
+        lambda: somebody.set_config("retention.ms", "3600000"),
+        doctor={"topic_config", "retention"},
+    )
     command = "metering topics apply"
     await drill.clears(lambda: system.run(command), command=command)
 
