@@ -30,9 +30,11 @@ async def status(
     parameters: Annotated[StatusParameters, Query()],
 ) -> Response:
     """Partitions, meters, servers and who is at work; as far as servers answer."""
-    seen = await services_of(request).watch.look()
+    watch = services_of(request).watch
+    seen = await watch.look()
     async with services_of(request).database.reading() as connection:
         accuracy, proofs = await proof.accuracy(connection), await proof.newest(connection)
+        newest_us = {} if seen.accounts is None else await watch.freshness.read(connection, seen.accounts)
     return page(
         request,
         "status.html",
@@ -40,6 +42,7 @@ async def status(
         seen=seen,
         paused=parameters.paused,
         duties=DUTIES,
+        newest_us=newest_us,
         accuracy=accuracy,
         proofs=proofs,
     )

@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Final
 
+from metering.api.console.freshness import Freshness
 from metering.observer.look import Look, Looks
 from metering.settings import Settings
 
@@ -15,6 +16,7 @@ class Watch:
     """Looks when it is asked, and remembers what partitions' states are judged by."""
 
     def __init__(self, settings: Settings) -> None:
+        self.freshness = Freshness()
         self._looks = Looks(settings)
         self._looking = asyncio.Lock()
         self._seen: Look | None = None

@@ -15,8 +15,10 @@ from support.topics import create_topic, delete_topics
 
 from aggregator import session
 from aggregator.access import Scope
+from aggregator.batch import HOUR_US
 from aggregator.health.finding import Finding, Kind
 from aggregator.store import proof, tokens
+from schemas.instant import format_time
 
 NO_BROKER = "127.0.0.1:1"
 
@@ -167,8 +169,12 @@ class TestWithBrokers:
 
     async def test_status_tells_how_every_partition_and_meter_does(self, api: Api, store: Store) -> None:
         await store.flush(store.logs[0].batch([Spoken(1, "acme", time_us=T0)]))
-        said = await (await visit(api, await api.token())).page("/")
+        visitor = await visit(api, await api.token())
+        said = await visitor.page("/")
         assert f"Partitions of {CONTRACT.name}" in said
+        assert f"usage_count {format_time(T0)}" in said
+        await store.flush(store.logs[0].batch([Spoken(1, "acme", time_us=T0 + HOUR_US)]))
+        assert f"usage_count {format_time(T0 + HOUR_US)}" in await visitor.page("/")
         assert "Partitions 0, 1 are rewound" in said  # the log is empty
         for meter in ("usage_sum", "usage_count"):
             assert meter in said
