@@ -14,7 +14,7 @@ JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
-    | st.text(st.characters(exclude_characters="\0")),
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
     st.lists,
     max_leaves=5,
 )
