@@ -92,7 +92,7 @@ def _plain_times_us(texts: Sequence[str]) -> Sequence[int] | None:
 def _as_plain(text: str) -> str:
     """The same time with six digits of its second; empty if it is not written in UTC."""
     fraction = text[_TO_SECOND + 1 : -1]
-    is_fraction = text[_TO_SECOND : _TO_SECOND + 1] == "." and fraction.isdecimal()
+    is_fraction = text[_TO_SECOND : _TO_SECOND + 1] == "." and fraction.isdecimal() and text.isascii()
     if text[-1:] != "Z" or not (is_fraction or len(text) == _TO_SECOND + 1):
         return ""
     return f"{text[:_TO_SECOND]}.{fraction[:_MICROSECOND_DIGITS]:0<6}Z"
