@@ -75,7 +75,14 @@ async def rated_periods(
 async def usage(connection: Connection, query: UsageQuery, after: Place | None, limit: int) -> UsagePage:
     """The next rows behind a place; call it within a transaction that sees one state."""
     found: list[tuple[Place, Total]] = []
-    subjects = await _subjects(connection, query, "" if after is None else after.subject)
+    subjects = await next_subjects(
+        connection,
+        query.meter_version_ids,
+        query.subject,
+        query.visible,
+        "" if after is None else after.subject,
+        SUBJECTS_AT_ONCE,
+    )
     for subject in subjects:
         for stretch in stretches_seen(query.visible, query.span, query.window_us, subject):
             found += [one for one in await _rows(connection, query, subject, stretch) if _behind(one, after)]
@@ -96,15 +103,21 @@ def _all_of(subject: str) -> Place:
     return Place(subject, _LATEST_US, is_other=True, groups=(), aggregation="")
 
 
-async def _subjects(connection: Connection, query: UsageQuery, first: str) -> list[str]:
-    only = None if query.visible is None else list(query.visible)
-    if query.subject is not None:
-        only = [query.subject] if only is None or query.subject in only else []
+async def next_subjects(
+    connection: Connection,
+    meter_version_ids: Sequence[int],
+    subject: str | None,
+    visible: Visible | None,
+    first: str,
+    limit: int,
+) -> list[str]:
+    """The next subjects with usage that are asked for and may be seen, `first` among them if it has any."""
+    only = None if visible is None else list(visible)
+    if subject is not None:
+        only = [subject] if only is None or subject in only else []
     if only is not None and not only:
         return []
-    rows = await connection.fetch(
-        STATEMENTS["usage_subjects"], query.meter_version_ids, first, only, SUBJECTS_AT_ONCE
-    )
+    rows = await connection.fetch(STATEMENTS["usage_subjects"], meter_version_ids, first, only, limit)
     return [row["subject"] for row in rows]
 
 

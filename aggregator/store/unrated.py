@@ -27,7 +27,7 @@ from aggregator.rating.usage import Groups
 from aggregator.store import finality
 from aggregator.store.connection import BEGINNING_US, END_US, Connection, instant_us
 from aggregator.store.rate import answered
-from aggregator.store.reading import Stretch, Visible, stretches_seen
+from aggregator.store.reading import Stretch, Visible, next_subjects, stretches_seen
 from aggregator.store.statements import STATEMENTS
 from schemas.plan import Plan
 from schemas.price import MeteredCharge
@@ -133,20 +133,8 @@ async def events(connection: Connection, meters: Meters) -> int:
 async def _subjects(
     connection: Connection, query: Query, versions: Sequence[MeterVersion], first: str
 ) -> list[str]:
-    """The next subjects with usage, `first` among them if it has any."""
-    only = None if query.visible is None else list(query.visible)
-    if query.subject is not None:
-        only = [query.subject] if only is None or query.subject in only else []
-    if only is not None and not only:
-        return []
-    rows = await connection.fetch(
-        STATEMENTS["usage_subjects"],
-        [version.meter_version_id for version in versions],
-        first,
-        only,
-        SUBJECTS_AT_ONCE,
-    )
-    return [row["subject"] for row in rows]
+    version_ids = [version.meter_version_id for version in versions]
+    return await next_subjects(connection, version_ids, query.subject, query.visible, first, SUBJECTS_AT_ONCE)
 
 
 async def _unpaid(

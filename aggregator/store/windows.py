@@ -19,7 +19,7 @@ _REPLACED: Final = frozenset(("last", "gauge"))
 
 _SERIES: Final = itemgetter(0)
 
-SECOND_US: Final = 1_000_000
+_SECOND_US: Final = 1_000_000
 
 Increments = Iterable[tuple[int, Batch, WindowKey, Increment]]  # with their series' ids
 Adjustments = Iterable[tuple[int, Batch, Adjustment]]
@@ -59,16 +59,16 @@ async def _write_windows(sent: Sent, increments: Increments, kinds: Mapping[int,
             newest = (_text(value), increment.value_time_us, increment.value_offset)
             replaced.append((series_id, start_us, batch.partition, *offsets_and_events, *newest))
         else:
-            row = (series_id, start_us // SECOND_US, batch.partition, *offsets_and_events, value)
+            row = (series_id, start_us // _SECOND_US, batch.partition, *offsets_and_events, value)
             merged[_MERGE[kind]].append(row)
     # In the order of series, each page of the index is visited once.
     for how, rows in sorted(merged.items()):
         columns = zip(*sorted(rows, key=_SERIES), strict=True)
-        await sent.execute("merge_windows", *map(array_text, columns), how)
+        await sent.execute("merge_windows", *map(_array_text, columns), how)
     await sent.insert("replace_windows", sorted(replaced, key=_SERIES))
 
 
-def array_text(column: Iterable[int | Decimal | None]) -> str:
+def _array_text(column: Iterable[int | Decimal | None]) -> str:
     """Numbers as Postgres reads an array of them: exact, and quicker to make than its binary form."""
     return f"{{{','.join(map(str, column))}}}".replace("None", "NULL")
 

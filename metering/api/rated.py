@@ -112,7 +112,7 @@ async def version(
     _parameters: Annotated[Parameters, Query()],
 ) -> Response:
     """The document of a version, byte by byte as it was digested: its ETag is its SHA-256."""
-    return answer(request, (await _document(reading_, name, start, version)).encode())
+    return answer(request, (await version_document(reading_, name, start, version)).encode())
 
 
 @router.get(
@@ -129,7 +129,7 @@ async def difference(
     _parameters: Annotated[Parameters, Query()],
 ) -> Response:
     """How a version differs from the one before, line by line: what a credit or a debit note needs."""
-    document = msgspec.json.decode(await _document(reading_, name, start, version))
+    document = msgspec.json.decode(await version_document(reading_, name, start, version))
     shown = VersionDifference(
         subscription=name,
         period_start=micros(start) or 0,
@@ -140,7 +140,8 @@ async def difference(
     return answer(request, shown.model_dump_json().encode())
 
 
-async def _document(reading_: Reading, name: str, start: str, version: int) -> str:
+async def version_document(reading_: Reading, name: str, start: str, version: int) -> str:
+    """The document of a version that the token may see."""
     await tenancy.require_own(reading_.connection, reading_.access, name)
     start_us = micros(start) or 0
     text = await rated.document(reading_.connection, name, start_us, version)

@@ -9,14 +9,12 @@ from aggregator.store import explanation, load, rated, search
 from aggregator.store.connection import Connection
 from aggregator.store.explanation import LedgerRange
 from aggregator.store.search import Behind
-from metering.api import tenancy
 from metering.api.access import Reading
 from metering.api.console.admission import sees
 from metering.api.console.pages import page
 from metering.api.parameters import NameInPath, Parameters, micros
-from metering.api.problems import not_found
-from metering.api.rated import Number, Start
-from schemas.instant import format_time, parse_time_us
+from metering.api.rated import Number, Start, version_document
+from schemas.instant import parse_time_us
 from schemas.rated import RatedTotal, version_id
 
 router: Final = APIRouter(prefix="/rated-totals/{name}/{start}/{version}")
@@ -77,12 +75,7 @@ async def explain(
 
 
 async def _document(reading: Reading, name: str, start: str, version: int) -> RatedTotal:
-    await tenancy.require_own(reading.connection, reading.access, name)
-    start_us = micros(start) or 0
-    text = await rated.document(reading.connection, name, start_us, version)
-    if text is None:
-        raise not_found(f"rated total {name}/{format_time(start_us)}/{version}")
-    return RatedTotal.model_validate_json(text)
+    return RatedTotal.model_validate_json(await version_document(reading, name, start, version))
 
 
 async def _parts(connection: Connection, document: RatedTotal) -> list[Part]:
