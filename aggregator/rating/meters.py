@@ -2,37 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from aggregator.catalog import StoredVersion
 from schemas.catalog import Meter
-
-
-class StoredVersion(Protocol):
-    """A meter version as the store keeps it."""
-
-    @property
-    def meter_version_id(self) -> int:
-        """Names this version everywhere."""
-
-    @property
-    def meter(self) -> str:
-        """The meter's name, shared by its versions."""
-
-    @property
-    def version(self) -> int:
-        """1, 2, … within the meter."""
-
-    @property
-    def definition(self) -> Mapping[str, object]:
-        """As `schemas.catalog.Meter.definition` wrote it."""
-
-    @property
-    def effective_from_us(self) -> int | None:
-        """Event time from which it is in force; None: from the beginning."""
-
-    @property
-    def retired(self) -> bool:
-        """Whether the meter counts nothing from here on."""
 
 
 class MeterVersion(NamedTuple):
