@@ -40,7 +40,7 @@ async def money_at_risk(
 
 
 async def money_by_code(connection: Connection) -> dict[str, AtRisk]:
-    """As `money_at_risk`, of each code: it reads up to 20,000 records, so ask once in some minutes."""
+    """As `money_at_risk`, of each code: it reads up to 20,000 records, about a second: ask once a minute."""
     counts = {pile.code: pile.rows for pile in await quarantine.ages(connection)}
     return await _money(connection, Selection(), counts, lambda code, _source, _meter: code)
 

@@ -1,16 +1,19 @@
-"""What costs more to look at, and is looked at rarely: piles, weights, what nobody pays for, the unusual."""
+"""What costs more to look at, and is looked at rarely: piles, weights, money at risk, the unusual."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
 
 from aggregator.health.seasonal import HOUR_US, earlier_hours, leaves_range
-from aggregator.store import activity, quarantine, server, silence, terms, unrated
+from aggregator.rating.refused import Money
+from aggregator.store import activity, at_risk, quarantine, server, silence, terms, unrated, unrated_money
 from aggregator.store.connection import Connection
 from metering.observer.counted import Accounts
 from metering.observer.report import Report
 from metering.telemetry import catalogue
+from metering.telemetry.kinds import Gauge
 from metering.telemetry.labels import HOT_TABLES
 
 log = structlog.get_logger(__name__)
@@ -18,12 +21,19 @@ log = structlog.get_logger(__name__)
 PILES: Final = (
     catalogue.QUARANTINED,
     catalogue.QUARANTINE_AGE,
+    catalogue.QUARANTINE_MONEY,
+    catalogue.QUARANTINE_NOT_ESTIMATED,
     catalogue.OLDEST_TRANSACTION,
     catalogue.DEAD_ROWS,
     catalogue.DATABASE_SIZE,
     catalogue.DATABASE_WAL,
 )
-UNPAID: Final = (catalogue.UNRATED_EVENTS, catalogue.SILENT_SUBSCRIPTIONS)
+UNPAID: Final = (
+    catalogue.UNRATED_EVENTS,
+    catalogue.UNRATED_MONEY,
+    catalogue.UNRATED_NOT_ESTIMATED,
+    catalogue.SILENT_SUBSCRIPTIONS,
+)
 UNUSUAL: Final = (catalogue.ANOMALOUS_SUBJECTS,)
 
 SUBJECTS: Final = 1_000
@@ -39,6 +49,10 @@ async def pile_report(connection: Connection) -> Report:
     for pile in await quarantine.ages(connection):
         report.add(catalogue.QUARANTINED, pile.rows, code=pile.code)
         report.add(catalogue.QUARANTINE_AGE, pile.oldest_us / 1e6, code=pile.code)
+    if await quarantine.may_read_payloads(connection):
+        for code, risk in (await at_risk.money_by_code(connection)).items():
+            _add_money(report, catalogue.QUARANTINE_MONEY, risk.money, code=code)
+            report.add(catalogue.QUARANTINE_NOT_ESTIMATED, risk.not_estimated, code=code)
     burden = await server.burden(connection)
     report.add(catalogue.DATABASE_SIZE, burden.size_bytes)
     report.add(catalogue.DATABASE_WAL, burden.wal_bytes)
@@ -53,10 +67,20 @@ async def pile_report(connection: Connection) -> Report:
 async def unpaid_report(connection: Connection) -> Report:
     """How much usage nobody pays for, and how many subscriptions nobody uses: a probe for each series."""
     report = Report(UNPAID)
-    meters = (await terms.rating_catalog(connection)).meters
-    report.add(catalogue.UNRATED_EVENTS, await unrated.events(connection, meters))
-    report.add(catalogue.SILENT_SUBSCRIPTIONS, await silence.count(connection, meters))
+    catalog = await terms.rating_catalog(connection)
+    events = await unrated.events(connection, catalog.meters)
+    risk = await unrated_money.at_risk(connection, catalog)
+    report.add(catalogue.UNRATED_EVENTS, events)
+    report.add(catalogue.UNRATED_NOT_ESTIMATED, max(events - risk.estimated_events, 0))
+    _add_money(report, catalogue.UNRATED_MONEY, risk.money)
+    report.add(catalogue.SILENT_SUBSCRIPTIONS, await silence.count(connection, catalog.meters))
     return report
+
+
+def _add_money(report: Report, gauge: Gauge, money: Iterable[Money], **labels: str) -> None:
+    for one in money:
+        report.add(gauge, float(one.least), currency=one.currency, bound="least", **labels)
+        report.add(gauge, float(one.most), currency=one.currency, bound="most", **labels)
 
 
 class Seasons:

@@ -8,7 +8,9 @@ from typing import Final
 
 from metering.telemetry.kinds import Counter, Gauge, Histogram, Instrument, Process
 from metering.telemetry.labels import (
+    BOUND,
     CODE,
+    CURRENCY,
     DUTY,
     EXTREME,
     FINDING,
@@ -365,6 +367,20 @@ QUARANTINED: Final = Gauge(
 QUARANTINE_AGE: Final = Gauge(
     "metering.quarantine.age", "s", "Age of the oldest of them.", (CODE,), of=OBSERVER
 )
+QUARANTINE_MONEY: Final = Gauge(
+    "metering.quarantine.at_risk",
+    "{currency}",
+    "What they would have cost, as far as they can be read: an estimate, looked at once a minute.",
+    (CODE, CURRENCY, BOUND),
+    of=OBSERVER,
+)
+QUARANTINE_NOT_ESTIMATED: Final = Gauge(
+    "metering.quarantine.not_estimated",
+    "{record}",
+    "Of them, those whose money nobody knows: they cannot be read, have no price, or are too many.",
+    (CODE,),
+    of=OBSERVER,
+)
 RETENTION_LEFT: Final = Gauge(
     "metering.retention.left",
     "s",
@@ -384,6 +400,19 @@ UNRATED_EVENTS: Final = Gauge(
     "metering.unrated.events",
     "{event}",
     "Counted events that no subscription pays for.",
+    of=OBSERVER,
+)
+UNRATED_MONEY: Final = Gauge(
+    "metering.unrated.at_risk",
+    "{currency}",
+    "What they would cost: an estimate, as `metering unrated` shows it.",
+    (CURRENCY, BOUND),
+    of=OBSERVER,
+)
+UNRATED_NOT_ESTIMATED: Final = Gauge(
+    "metering.unrated.not_estimated",
+    "{event}",
+    "Of them, those whose money nobody knows: no plan of today has a price, or they are too many.",
     of=OBSERVER,
 )
 SILENT_SUBSCRIPTIONS: Final = Gauge(

@@ -74,3 +74,6 @@ PROVED: Final = Label(
 FINDING: Final = Label(
     "kind", "what does not hold: [the runbook](doctor.md#proof)", tuple(one.value for one in Kind)
 )
+
+CURRENCY: Final = Label("currency", "of the plans of today that would charge for it", re.compile(r"[A-Z]{3}"))
+BOUND: Final = Label("bound", "on the cheapest plan of today, and on the dearest", ("least", "most"))

@@ -12,7 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from metering.telemetry import Telemetry
 from metering.telemetry.kinds import Counter, Gauge, Histogram, Instrument
 
-PATTERNED = {"partition": "7", "meter": "calls", "route": "/v1/plans/{name}", "status": "200"}
+PATTERNED = {
+    "partition": "7",
+    "meter": "calls",
+    "route": "/v1/plans/{name}",
+    "status": "200",
+    "currency": "EUR",
+}
 
 
 def measure(telemetry: Telemetry, one: Instrument) -> None:
@@ -88,3 +94,18 @@ def measured(reader: InMemoryMetricReader, name: str, **labels: str) -> float:
         and dict(point.attributes or {}) == labels
     ]
     return value
+
+
+def all_measured(reader: InMemoryMetricReader) -> dict[str, dict[tuple[str, ...], float]]:
+    """Gauges' values by name, and by their labels' values in the order of the labels' names."""
+    data = reader.get_metrics_data()
+    return {
+        metric.name: {
+            tuple(str(value) for _, value in sorted((point.attributes or {}).items())): point.value
+            for point in metric.data.data_points
+            if isinstance(point, NumberDataPoint)
+        }
+        for resource in (data.resource_metrics if data else ())
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }

@@ -111,6 +111,33 @@ def _missing() -> tuple[Panel, ...]:
             now("sum(increase(metering_cardinality_overflow_total[$__range]))"),
             limits=ANY_IS_ODD,
         ),
+        number(
+            "At risk: nobody pays",
+            "What such usage would cost on the cheapest and on the dearest plan of today: an estimate.",
+            now("max by (currency, bound) (metering_unrated_at_risk)", "{{currency}} {{bound}}"),
+            columns=6,
+        ),
+        number(
+            "Without an estimate",
+            "Events that nobody pays for, and no plan of today has a price for them, or they are too many.",
+            now("max(metering_unrated_not_estimated)"),
+            columns=6,
+        ),
+        number(
+            "At risk: in quarantine",
+            "What it would have cost on the cheapest and on the dearest plan of today: an estimate.",
+            now(
+                "sum by (currency, bound) (max by (code, currency, bound) (metering_quarantine_at_risk))",
+                "{{currency}} {{bound}}",
+            ),
+            columns=6,
+        ),
+        number(
+            "In quarantine without an estimate",
+            "Records that cannot be read, have no price, or are too many.",
+            now("sum(max by (code) (metering_quarantine_not_estimated))"),
+            columns=6,
+        ),
     )
 
 
