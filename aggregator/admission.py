@@ -11,11 +11,11 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from aggregator.batch import HOUR_US
 from aggregator.memory import I64
 from aggregator.reading import Reading
 from aggregator.state import TopicRules, live_since_hour
 from schemas.codes import Code
+from schemas.instant import HOUR_US
 from schemas.repair import RepairOrigin
 from schemas.wire import Event, Refusal
 

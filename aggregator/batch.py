@@ -3,17 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from aggregator.state import LastRecord, PartitionState
 from schemas.repair import RepairOrigin
-
-if TYPE_CHECKING:
-    from aggregator.state import PartitionState
-
-HOUR_US: Final = 3_600_000_000
-"""Accepted ids are remembered and stored by the UTC hour of their event's time."""
 
 OTHER: Final = None
 """The group values of the one series that takes what a cardinality limit turned away."""
@@ -162,14 +157,6 @@ class Quarantined(NamedTuple):
     origin: str | None
 
 
-class LastRecord(NamedTuple):
-    """The newest record counted: proof, at the next claim, that the log is still the same log."""
-
-    offset: int
-    timestamp_us: int
-    hash: bytes  # 16 bytes
-
-
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Every effect of one flush on one partition: offsets `[first_offset, next_offset)`."""
@@ -190,4 +177,4 @@ class Batch:
     adjustments: Sequence[Adjustment]
     repairs: Sequence[tuple[int, RepairOrigin]]  # offsets of accepted repairs, and where they were refused
     quarantined: Sequence[Quarantined]
-    next_state: "PartitionState" = field(repr=False, compare=False)
+    next_state: PartitionState = field(repr=False, compare=False)

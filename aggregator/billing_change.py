@@ -8,19 +8,18 @@ there a subscription's own `start` decides.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from aggregator import catalog_plan
 from aggregator.catalog import StoredVersion
 from aggregator.catalog_plan import ChangeKind, Difference
 from aggregator.rating.terms import PlanVersion, SubscriptionVersion
 from schemas.catalog import Meter
+from schemas.instant import MINUTE_US
 from schemas.plan import Plan
 from schemas.subscription import Subscription
 
 Terms: TypeAlias = Plan | Subscription
-
-MINUTE_US: Final = 60_000_000
 
 
 class Section(StrEnum):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.admission import Admission, Candidates, Refused, admit
-from aggregator.batch import Batch, LastRecord, Outcomes
+from aggregator.batch import Batch, Outcomes
 from aggregator.catalog import Catalog
 from aggregator.clock import frontiers_us
 from aggregator.columns import coded
@@ -19,7 +19,7 @@ from aggregator.identity import VOIDS, Identifier, columns, record_hash
 from aggregator.memory import I64, Run, order_of, packed
 from aggregator.reading import Reading
 from aggregator.refusals import quarantined
-from aggregator.state import ArchivedHour, Needs, PartitionState, TopicRules, live_since_hour
+from aggregator.state import ArchivedHour, LastRecord, Needs, PartitionState, TopicRules, live_since_hour
 from aggregator.windows import Accepted, Metered, Subjects, meter_events, tallies
 from aggregator.withdrawal import Voids, deduplicate_with_voids, withdraw
 from schemas.codes import Code

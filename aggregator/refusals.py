@@ -7,7 +7,7 @@ from aggregator.batch import Quarantined
 from aggregator.reading import Reading
 from aggregator.windows import MeterError
 from schemas.codes import Code
-from schemas.control import VOID_TYPE
+from schemas.control_types import VOID_TYPE
 from schemas.wire import Event, Void
 
 

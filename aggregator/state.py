@@ -4,10 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, overload
 
-from aggregator.batch import HOUR_US, LastRecord
 from aggregator.groups import GroupKey as GroupKey  # noqa: PLC0414 - part of this vocabulary
 from aggregator.groups import GroupSets, GroupValues, settled_groups
 from aggregator.memory import HOURS_PER_RUN, I64, Memory, remembered
+from schemas.instant import HOUR_US
+
+
+class LastRecord(NamedTuple):
+    """The newest record counted: proof, at the next claim, that the log is still the same log."""
+
+    offset: int
+    timestamp_us: int
+    hash: bytes  # 16 bytes
 
 
 @dataclass(frozen=True, slots=True)

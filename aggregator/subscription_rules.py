@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from aggregator.billing_change import BillingState
 from aggregator.plan_rules import MeterSpans
@@ -20,11 +20,9 @@ from aggregator.rating.terms import (
     stretches,
 )
 from schemas.catalog import format_duration
-from schemas.instant import format_time
+from schemas.instant import SECOND_US, format_time
 from schemas.price import MeteredCharge
 from schemas.subscription import FIXED_FIELDS
-
-SECOND_US: Final = 1_000_000
 
 
 class Fault(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from schemas.binding import ATTRIBUTE_PREFIX, BINARY_MEDIA_TYPE, CONTENT_TYPE, STRUCTURED_MEDIA_TYPE
-from schemas.control import TICK_TYPE, VOID_TYPE
+from schemas.control_types import TICK_TYPE, VOID_TYPE
 from schemas.repair import REPAIR_HEADER, REPAIR_HEADER_PATTERN
 from schemas.topic import TopicContract
 

@@ -2,25 +2,13 @@
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from schemas.control_types import TICK_TYPE, VOID_TYPE
+from schemas.event import UsageEvent
 from schemas.instant import format_time
-
-if TYPE_CHECKING:
-    from schemas.event import UsageEvent
-    from schemas.wire import Event
-
-RESERVED_PREFIX: Final = "metering.control."
-"""No usage event has a type that begins so."""
-
-TICK_TYPE: Final = RESERVED_PREFIX + "tick"
-"""A tick moves the frontier of a partition that nobody writes to; it counts nothing."""
-
-
-VOID_TYPE: Final = RESERVED_PREFIX + "void"
-"""A void withdraws one usage event that was published by mistake."""
+from schemas.wire import Event
 
 
 def tick(source: str, id: str, time_us: int, subject: str) -> bytes:  # noqa: A002 - CloudEvents' own name
@@ -37,7 +25,7 @@ def tick(source: str, id: str, time_us: int, subject: str) -> bytes:  # noqa: A0
     return json.dumps(attributes, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def void(event: "UsageEvent", data: bytes, id: str | None = None) -> bytes:  # noqa: A002 - CloudEvents' own name
+def void(event: UsageEvent, data: bytes, id: str | None = None) -> bytes:  # noqa: A002 - CloudEvents' own name
     """The value of a void record: a CloudEvent in structured mode, at its event's time.
 
     Args:
@@ -68,6 +56,6 @@ def void_id(source: str, id: str) -> str:  # noqa: A002 - CloudEvents' own name
     return "void-" + hashlib.sha256(f"{len(source)} {source}{id}".encode()).hexdigest()
 
 
-def is_tick(event: "Event") -> bool:
+def is_tick(event: Event) -> bool:
     """Whether this event is a tick."""
     return event.type == TICK_TYPE

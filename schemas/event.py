@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from schemas.codes import Code, Refused
-from schemas.control import RESERVED_PREFIX, TICK_TYPE, VOID_TYPE
+from schemas.control_types import RESERVED_PREFIX, TICK_TYPE, VOID_TYPE
 from schemas.instant import DATE_TIME_PATTERN, parse_time_us
 from schemas.number import exact_number
 from schemas.text import storable

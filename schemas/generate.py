@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from schemas.asyncapi import asyncapi_document
 from schemas.catalog import CatalogDocument
-from schemas.control import VOID_TYPE
+from schemas.control_types import VOID_TYPE
 from schemas.event import UsageEvent, Withdrawn
 from schemas.topic import TopicContract, load_topic
 

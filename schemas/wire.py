@@ -20,7 +20,7 @@ from schemas.binding import (
     is_plainly_structured,
 )
 from schemas.codes import Code, Refused
-from schemas.control import RESERVED_PREFIX, TICK_TYPE, VOID_TYPE
+from schemas.control_types import RESERVED_PREFIX, TICK_TYPE, VOID_TYPE
 from schemas.event import (
     MAX_ID_CHARACTERS,
     MAX_SOURCE_CHARACTERS,

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-HOUR_US: Final = 3_600_000_000
+from schemas.instant import HOUR_US
+
 DAY_HOURS: Final = 24
 DAYS: Final = 7
 WEEKS: Final = 4

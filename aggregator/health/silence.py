@@ -5,8 +5,7 @@ All times are of the log, so a pipeline that is away, and whose frontiers stand 
 
 from typing import Final
 
-HOUR_US: Final = 3_600_000_000
-MINUTE_US: Final = 60_000_000
+from schemas.instant import HOUR_US, MINUTE_US
 
 KEPT_US: Final = 14 * 24 * HOUR_US
 """So much of the past counts: two weeks have quiet nights and quiet weekends in them."""

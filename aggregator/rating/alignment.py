@@ -10,8 +10,8 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Final
 
-from aggregator.rating.calendar import HOUR_US, Calendar, period_at, periods
-from schemas.instant import EPOCH
+from aggregator.rating.calendar import Calendar, period_at, periods
+from schemas.instant import DAY_US, EPOCH, HOUR_US
 from schemas.zone import zone
 
 _RULES_ONLY_YEAR: Final = 2100
@@ -23,8 +23,7 @@ _CYCLE_YEARS: Final = 400
 _LEAST_DAYS: Final = 3
 """Since 1970 no zone has changed its offset for less than six days, so this step misses none."""
 
-_DAY_US: Final = 24 * HOUR_US
-_YEAR_US: Final = 366 * _DAY_US
+_YEAR_US: Final = 366 * DAY_US
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 

@@ -12,11 +12,9 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Final, NamedTuple, Self
 
-from schemas.instant import EPOCH
+from schemas.instant import EPOCH, HOUR_US
 from schemas.subscription import BillingPeriod, Subscription
 from schemas.zone import zone
-
-HOUR_US: Final = 3_600_000_000
 
 _LOCAL_EPOCH: Final = EPOCH.replace(tzinfo=None)
 _MICROSECOND: Final = timedelta(microseconds=1)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from aggregator.health.seasonal import HOUR_US
 from aggregator.store.connection import Connection, instant_us
 from aggregator.store.statements import STATEMENTS
+from schemas.instant import HOUR_US
 
 
 class Hourly(NamedTuple):

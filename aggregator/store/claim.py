@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from aggregator.batch import LastRecord, Outcomes
+from aggregator.batch import Outcomes
+from aggregator.state import LastRecord
 from aggregator.store.connection import Connection, instant_us
 from aggregator.store.errors import NotApplied
 from aggregator.store.statements import STATEMENTS

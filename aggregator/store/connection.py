@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 import msgspec
 
+from schemas.instant import DAY_US
+
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -23,7 +25,6 @@ END_US: Final = 2**63 - 1 + 946_684_800_000_000
 """`infinity`: after everything."""
 
 _Y2K_US: Final = 946_684_800_000_000  # Postgres counts from 2000-01-01
-_DAY_US: Final = 86_400_000_000
 _CONNECT_TIMEOUT_S: Final = 10.0
 _ANSWER_MARGIN_S: Final = 5.0
 
@@ -116,7 +117,7 @@ def _interval_us(interval: tuple[int, int, int]) -> int:
     months, days, us = interval
     if months:
         raise ValueError("a month has no fixed length")
-    return days * _DAY_US + us
+    return days * DAY_US + us
 
 
 _encode_json = msgspec.json.Encoder(decimal_format="number").encode

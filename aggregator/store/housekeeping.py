@@ -4,9 +4,9 @@ from typing import Final
 
 import asyncpg
 
-from aggregator.batch import HOUR_US
 from aggregator.store.connection import Connection
 from aggregator.store.statements import STATEMENTS
+from schemas.instant import HOUR_US
 
 _MANY_CHUNKS: Final = 8
 _PIECE_BYTES: Final = 4 * 1024 * 1024

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from aggregator.batch import HOUR_US, Batch
+from aggregator.batch import Batch
 from aggregator.store.connection import stored_us
 from aggregator.store.errors import Fenced
 from aggregator.store.sent import Sent
+from schemas.instant import HOUR_US
 
 
 class Stamp(NamedTuple):

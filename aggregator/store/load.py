@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from aggregator.batch import HOUR_US
 from aggregator.groups import GroupKey, GroupValues
 from aggregator.state import TopicRules
 from aggregator.store.connection import Connection, instant_us
 from aggregator.store.errors import NotApplied
 from aggregator.store.statements import STATEMENTS
+from schemas.instant import HOUR_US
 
 _CHUNKS_AT_ONCE: Final = 16
 

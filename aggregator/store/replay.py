@@ -6,10 +6,9 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
-from aggregator.batch import LastRecord
 from aggregator.catalog import StoredVersion
 from aggregator.groups import GroupValues
-from aggregator.state import Claimed, TopicRules
+from aggregator.state import Claimed, LastRecord, TopicRules
 from aggregator.store import finality, load
 from aggregator.store.cache import StoreCache
 from aggregator.store.connection import Connection, instant_us, json_text, stored_us

@@ -5,9 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from aggregator.batch import HOUR_US, Batch
+from aggregator.batch import Batch
 from aggregator.store.cache import StoreCache
 from aggregator.store.sent import Sent
+from schemas.instant import HOUR_US
 
 _UNITS: Final[Mapping[str, str]] = {
     "batch": "M",

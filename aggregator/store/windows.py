@@ -10,6 +10,7 @@ from aggregator.batch import Adjustment, Batch, Increment, WindowKey
 from aggregator.store.cache import SeriesName, StoreCache
 from aggregator.store.sent import Sent
 from aggregator.store.series import series_ids
+from schemas.instant import SECOND_US
 
 _MERGE: Final[Mapping[str, str]] = {"sum": "sum", "count": "sum", "unique": "sum", "min": "min", "max": "max"}
 """How the values of a window merge, by the meter's aggregation."""
@@ -19,7 +20,6 @@ _REPLACED: Final = frozenset(("last", "gauge"))
 
 _SERIES: Final = itemgetter(0)
 
-_SECOND_US: Final = 1_000_000
 
 Increments = Iterable[tuple[int, Batch, WindowKey, Increment]]  # with their series' ids
 Adjustments = Iterable[tuple[int, Batch, Adjustment]]
@@ -59,7 +59,7 @@ async def _write_windows(sent: Sent, increments: Increments, kinds: Mapping[int,
             newest = (_text(value), increment.value_time_us, increment.value_offset)
             replaced.append((series_id, start_us, batch.partition, *offsets_and_events, *newest))
         else:
-            row = (series_id, start_us // _SECOND_US, batch.partition, *offsets_and_events, value)
+            row = (series_id, start_us // SECOND_US, batch.partition, *offsets_and_events, value)
             merged[_MERGE[kind]].append(row)
     # In the order of series, each page of the index is visited once.
     for how, rows in sorted(merged.items()):

@@ -8,9 +8,9 @@ from aggregator.store.connection import Connection
 from metering.doctor.check import Check, Result, found, holds, judged
 from metering.observer.counted import Accounts
 from metering.observer.meters import MeterPasts
+from schemas.instant import DAY_US
 
 RECENT_US: Final = 300_000_000
-DAY_US: Final = 86_400_000_000
 
 REFUSED: Final = Check(
     "refused",

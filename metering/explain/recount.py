@@ -13,11 +13,11 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from schemas.binding import headers_bytes
 from schemas.event import MAX_BESIDE_VALUE_BYTES
+from schemas.instant import HOUR_US
 from schemas.number import NumberRefused, exact_number, plain_text
 from schemas.repair import MAX_REPAIR_BYTES
 from schemas.wire import Event, Refusal, decode
 
-HOUR_US: Final = 3_600_000_000
 MOST_CHARACTERS: Final = 256
 """A group or a member longer than this is refused by the meter."""
 

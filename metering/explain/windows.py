@@ -14,8 +14,9 @@ from aggregator.store.explanation import LedgerRange, Scope, Start, StoredAdjust
 from aggregator.store.replay import Decisions
 from metering.explain.facts import Facts, recounted_beside, recounted_window, stored_beside, stored_window
 from metering.explain.log import Stretch, read_log
-from metering.explain.recount import HOUR_US, Beside, Counted, Found, Key, MeterRule, Recount, Topic
+from metering.explain.recount import Beside, Counted, Found, Key, MeterRule, Recount, Topic
 from metering.settings import Settings
+from schemas.instant import HOUR_US
 from schemas.partitioner import PARTITIONERS
 
 CORRECTION: Final = "correction"

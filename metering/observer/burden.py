@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from aggregator.health.seasonal import HOUR_US, earlier_hours, leaves_range
+from aggregator.health.seasonal import earlier_hours, leaves_range
 from aggregator.rating.refused import Money
 from aggregator.store import activity, at_risk, quarantine, server, silence, terms, unrated, unrated_money
 from aggregator.store.connection import Connection
@@ -15,6 +15,7 @@ from metering.observer.report import Report
 from metering.telemetry import catalogue
 from metering.telemetry.kinds import Gauge
 from metering.telemetry.labels import HOT_TABLES
+from schemas.instant import HOUR_US
 
 log = structlog.get_logger(__name__)
 

@@ -9,6 +9,7 @@ import msgspec
 from metering.publisher.refusal import EventRefused, checked
 from schemas import control
 from schemas.codes import Code
+from schemas.control_types import VOID_TYPE
 from schemas.event import UsageEvent
 
 _JSON: Final = msgspec.json.Encoder(decimal_format="number")
@@ -45,7 +46,7 @@ def to_void(event: UsageEvent | Mapping[str, object] | bytes, id: str | None = N
     """
     value = to_json(event)
     usage = checked(value)
-    if usage.type == control.VOID_TYPE:
+    if usage.type == VOID_TYPE:
         raise EventRefused.because(Code.RESERVED_TYPE, "a void cannot be withdrawn")
     return control.void(usage, bytes(msgspec.json.decode(value, type=_Data).data), id)
 

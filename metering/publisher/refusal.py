@@ -3,7 +3,7 @@
 from metering.errors import InputRefusedError
 from schemas.authority import judge
 from schemas.codes import SENTENCES, Code, Refused
-from schemas.control import RESERVED_PREFIX, VOID_TYPE
+from schemas.control_types import RESERVED_PREFIX, VOID_TYPE
 from schemas.event import UsageEvent
 
 

@@ -8,12 +8,12 @@ from typing import Final
 
 import structlog
 
-from aggregator.batch import HOUR_US
 from aggregator.store import housekeeping
 from metering.process.patience import Patience
 from metering.worker.database import Database
 from metering.worker.folder import Work
 from metering.worker.owned import Owned
+from schemas.instant import HOUR_US
 
 log = structlog.get_logger(__name__)
 

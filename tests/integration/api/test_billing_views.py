@@ -13,10 +13,9 @@ from integration.store.batches import T0, Spoken
 from integration.store.conftest import Connect
 from integration.store.counting import Store
 
-from aggregator.batch import HOUR_US
 from aggregator.store import feed, totals
 from aggregator.store.connection import Connection, StoreOptions, connect
-from schemas.instant import format_time
+from schemas.instant import HOUR_US, format_time
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "billing.md"
 

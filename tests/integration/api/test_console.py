@@ -15,10 +15,9 @@ from support.topics import create_topic, delete_topics
 
 from aggregator import session
 from aggregator.access import Scope
-from aggregator.batch import HOUR_US
 from aggregator.health.finding import Finding, Kind
 from aggregator.store import proof, tokens
-from schemas.instant import format_time
+from schemas.instant import HOUR_US, format_time
 
 NO_BROKER = "127.0.0.1:1"
 

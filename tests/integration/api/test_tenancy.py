@@ -9,11 +9,10 @@ from integration.store.batches import T0, Spoken
 from integration.store.counting import Store
 from integration.store.terms import insert, new, price_plan, subscription
 
-from aggregator.batch import HOUR_US
 from aggregator.store import feed
 from aggregator.store.feed import News
 from metering.api import openapi
-from schemas.instant import format_time
+from schemas.instant import HOUR_US, format_time
 
 START = format_time(T0)
 

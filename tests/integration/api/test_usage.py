@@ -8,11 +8,10 @@ from integration.api.fixtures import Api, problem
 from integration.store.batches import T0, Spoken
 from integration.store.counting import Store
 
-from aggregator.batch import HOUR_US
 from aggregator.store import finality, totals
 from aggregator.store.reading import SUBJECTS_AT_ONCE
 from metering.api.cursors import cursor
-from schemas.instant import format_time
+from schemas.instant import HOUR_US, format_time
 from schemas.number import plain_text
 
 

@@ -7,19 +7,10 @@ from decimal import Decimal, localcontext
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from aggregator.batch import (
-    HOUR_US,
-    Adjustment,
-    Batch,
-    Increment,
-    LastRecord,
-    MeterTally,
-    Outcomes,
-    Point,
-    Quarantined,
-    WindowKey,
-)
+from aggregator.batch import Adjustment, Batch, Increment, MeterTally, Outcomes, Point, Quarantined, WindowKey
+from aggregator.state import LastRecord
 from schemas.catalog import Meter
+from schemas.instant import HOUR_US
 from schemas.repair import RepairOrigin
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from integration.store.batches import METER_IDS, T0, Spoken, changed
 from integration.store.counting import Store
 
-from aggregator.batch import HOUR_US, Increment, MeterTally, Outcomes, WindowKey
+from aggregator.batch import Increment, MeterTally, Outcomes, WindowKey
+from schemas.instant import HOUR_US
 
 SUBJECTS = 500
 FLUSHES = 40

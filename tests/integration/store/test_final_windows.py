@@ -9,11 +9,10 @@ from integration.store.batches import KINDS, MINUTE_US, T0, Spoken
 from integration.store.conftest import Connect
 from integration.store.counting import Store
 
-from aggregator.batch import HOUR_US
 from aggregator.store import doctor, finality
 from aggregator.store.connection import Connection
 from schemas.catalog import Meter
-from schemas.instant import format_time
+from schemas.instant import HOUR_US, format_time
 
 DAY_US = 24 * HOUR_US
 OPEN_US = T0 + 40 * DAY_US  # a window of another month, and so of another time partition

@@ -7,8 +7,8 @@ from integration.store.batches import T0, Log, Spoken
 from integration.store.conftest import Connect
 from integration.store.counting import Store
 
-from aggregator.batch import HOUR_US
 from aggregator.store import doctor, housekeeping, load
+from schemas.instant import HOUR_US
 
 HOUR = T0 // HOUR_US
 DAY_US = 24 * HOUR_US

@@ -1,9 +1,9 @@
 from integration.store.batches import METER_IDS, T0, Spoken
 from integration.store.counting import Store
 
-from aggregator.batch import HOUR_US
 from aggregator.groups import GroupKey
 from aggregator.store import load
+from schemas.instant import HOUR_US
 
 HOUR = T0 // HOUR_US
 

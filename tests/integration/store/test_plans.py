@@ -5,7 +5,7 @@ from integration.store.batches import T0, Spoken
 from integration.store.counting import Store
 from integration.store.explaining import explain, grown_tables, nodes, sequential_scans
 
-from aggregator.batch import HOUR_US
+from schemas.instant import HOUR_US
 
 GROWN_ROWS = 5_000
 

@@ -10,12 +10,12 @@ from integration.store.conftest import Connect
 from integration.store.counting import Store
 from integration.store.terms import price_plan, subscription
 
-from aggregator.batch import HOUR_US
 from aggregator.billing_change import Wanted
 from aggregator.catalog_plan import ChangeKind
 from aggregator.store import catalog, load, price_changes, prices
 from aggregator.store.connection import Connection
 from schemas.catalog import Meter
+from schemas.instant import HOUR_US
 from schemas.plan import Plan
 from schemas.subscription import Subscription
 

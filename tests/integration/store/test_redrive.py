@@ -9,13 +9,13 @@ from integration.store.batches import METER_IDS, T0, Spoken
 from integration.store.conftest import Connect
 from integration.store.counting import Store
 
-from aggregator.batch import HOUR_US
 from aggregator.store import doctor, outbox, quarantine, redrive
 from aggregator.store.outbox import Published
 from aggregator.store.quarantine import WAITING, State
 from aggregator.store.redrive import BEGINNING, Decision, Place, Selection
 from aggregator.store.replay import Correction, Promotion, insert_corrections
 from schemas.codes import Code
+from schemas.instant import HOUR_US
 from schemas.repair import RepairOrigin
 
 

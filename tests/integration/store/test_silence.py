@@ -7,11 +7,10 @@ from integration.store.batches import T0, Spoken
 from integration.store.counting import Store
 from integration.store.terms import insert, new, price_plan, subscription
 
-from aggregator.batch import HOUR_US
 from aggregator.rating.silence import SilenceKind
 from aggregator.store import finality, silence, terms
 from aggregator.store.silence import Query
-from schemas.instant import format_time
+from schemas.instant import HOUR_US, format_time
 
 HOURS: Final = 40
 SILENT, NEVER_USED = SilenceKind.SILENT, SilenceKind.NEVER_USED

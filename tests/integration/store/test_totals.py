@@ -4,10 +4,10 @@ import pytest
 from integration.store.batches import METER_IDS, METERS, MINUTE_US, T0, Spoken
 from integration.store.counting import Store
 
-from aggregator.batch import HOUR_US
 from aggregator.catalog_plan import Change, ChangeKind
 from aggregator.store import catalog, doctor, totals
 from aggregator.store.totals import Total
+from schemas.instant import HOUR_US
 
 LATER = T0 + HOUR_US
 

@@ -15,12 +15,11 @@ from integration.store.counting import Store
 from integration.store.explaining import explain, grown_tables, nodes
 from integration.store.terms import insert, new, price_plan, subscription
 
-from aggregator.batch import HOUR_US
 from aggregator.billing_change import Section, TermsChange
 from aggregator.catalog_plan import ChangeKind
 from aggregator.store.connection import Connection
 from aggregator.store.statements import STATEMENTS
-from schemas.instant import format_time
+from schemas.instant import HOUR_US, format_time
 from schemas.plan import Plan
 from schemas.price import MeteredCharge
 from schemas.subscription import Subscription

@@ -150,7 +150,10 @@ NUMBERS = st.one_of(
     st.integers(-(10**37), 10**37),
     st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**20), max_value=10**20, places=12),
 )
-GROUPS = st.one_of(st.none(), st.text(max_size=5), st.integers(0, 9), st.booleans(), st.just(Decimal("1.50")))
+TEXTS = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0"), max_size=5
+)  # as an event can have them
+GROUPS = st.one_of(st.none(), TEXTS, st.integers(0, 9), st.booleans(), st.just(Decimal("1.50")))
 
 
 @given(number=NUMBERS, group=GROUPS, other=st.one_of(st.none(), st.just({"deep": 1})), is_void=st.booleans())

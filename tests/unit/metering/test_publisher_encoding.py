@@ -10,7 +10,8 @@ from metering.publisher.encoding import to_json, to_void
 from metering.publisher.placement import CACHED_SUBJECTS, Placement
 from metering.publisher.refusal import EventRefused, checked
 from schemas.authority import judge
-from schemas.control import VOID_TYPE, tick
+from schemas.control import tick
+from schemas.control_types import VOID_TYPE
 from schemas.partitioner import PARTITIONERS
 from schemas.topic import TopicContract
 from schemas.wire import Event, Void, decode

@@ -8,7 +8,8 @@ from unit.schemas.records import ATTRIBUTES, binary, data_texts, structured, str
 
 from schemas.authority import judge
 from schemas.codes import Code
-from schemas.control import RESERVED_PREFIX, TICK_TYPE, VOID_TYPE, is_tick, tick, void, void_id
+from schemas.control import is_tick, tick, void, void_id
+from schemas.control_types import RESERVED_PREFIX, TICK_TYPE, VOID_TYPE
 from schemas.event import MAX_ID_CHARACTERS
 from schemas.repair import REPAIR_HEADER, RepairOrigin
 from schemas.wire import Event, Refusal, Void, decode

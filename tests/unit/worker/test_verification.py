@@ -5,9 +5,8 @@ import pytest
 from aiokafka import ConsumerRecord
 from oracle.logs import RULES
 
-from aggregator.batch import LastRecord
 from aggregator.identity import record_hash
-from aggregator.state import Claimed, PartitionState, opened
+from aggregator.state import Claimed, LastRecord, PartitionState, opened
 from metering.worker.log_reader import Bounds
 from metering.worker.topic_watch import LogView
 from metering.worker.verification import log_fault, offset_to_compare, topic_fault

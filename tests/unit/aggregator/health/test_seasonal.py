@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.health.seasonal import HOUR_US, earlier_hours, leaves_range
+from aggregator.health.seasonal import earlier_hours, leaves_range
+from schemas.instant import HOUR_US
 
 
 def test_an_hour_is_compared_with_the_same_hour_of_seven_days_and_four_weeks() -> None:

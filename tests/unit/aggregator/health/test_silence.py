@@ -5,7 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.health.silence import HOUR_US, KEPT_US, LEAST_GAPS, MINUTE_US, EventPast
+from aggregator.health.silence import KEPT_US, LEAST_GAPS, EventPast
+from schemas.instant import HOUR_US, MINUTE_US
 
 SECOND_US = 1_000_000
 
