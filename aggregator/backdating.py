@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from aggregator.applying.catalog_plan import ChangeKind, PlanError, plan
 from aggregator.catalog import StoredVersion
-from aggregator.catalog_plan import ChangeKind, PlanError, plan
 from aggregator.state import TopicRules
 from schemas.catalog import Meter
 

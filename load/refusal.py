@@ -23,9 +23,9 @@ from rich.table import Table
 from servers import directory
 from workload import CATALOG
 
+from aggregator.applying.catalog_plan import plan
 from aggregator.batch import Batch
 from aggregator.catalog import Catalog, compile_catalog
-from aggregator.catalog_plan import plan
 from aggregator.state import Claimed, opened, settled
 from aggregator.store import catalog as stored_catalog
 from aggregator.store import finality, load, migrate, topic

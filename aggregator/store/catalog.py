@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
-from aggregator.catalog_plan import Change, ChangeKind
+from aggregator.applying.catalog_plan import Change, ChangeKind
 from aggregator.store import audit
 from aggregator.store.connection import Connection, instant_us, json_text, stored_us
 from aggregator.store.load import StoredCatalog, catalog_within

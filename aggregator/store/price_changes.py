@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from aggregator.billing_change import BillingState, Section, TermsChange, Wanted
-from aggregator.billing_plan import BillingPlan, concerned_plans, plan
-from aggregator.catalog_plan import ChangeKind, is_ahead
+from aggregator.applying.billing_change import BillingState, Section, TermsChange, Wanted
+from aggregator.applying.billing_plan import BillingPlan, concerned_plans, plan
+from aggregator.applying.catalog_plan import ChangeKind, is_ahead
 from aggregator.rating.terms import SubscriptionVersion
 from aggregator.state import TopicRules
 from aggregator.store import audit, catalog, load, prices

@@ -6,9 +6,9 @@ from typing import Any, Final
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
-from aggregator.billing_change import TermsChange, Wanted
-from aggregator.billing_plan import BillingPlan, Refusal
-from aggregator.catalog_plan import ChangeKind
+from aggregator.applying.billing_change import TermsChange, Wanted
+from aggregator.applying.billing_plan import BillingPlan, Refusal
+from aggregator.applying.catalog_plan import ChangeKind
 from aggregator.store import price_changes, prices
 from aggregator.store.connection import Connection
 from metering.api.access import Writing

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from aggregator.access import Access, Scope
-from aggregator.billing_change import Wanted
+from aggregator.applying.billing_change import Wanted
 from aggregator.rating.terms import PlanVersion
 from aggregator.store import prices
 from aggregator.store.connection import Connection

@@ -7,8 +7,8 @@ from typing import Annotated, NamedTuple
 
 from cyclopts import App, Parameter
 
-from aggregator.billing_change import Section, Wanted
-from aggregator.billing_plan import BillingPlan
+from aggregator.applying.billing_change import Section, Wanted
+from aggregator.applying.billing_plan import BillingPlan
 from aggregator.store import load, migrate, price_changes, prices
 from aggregator.store.price_changes import Applied
 from metering.cli.catalog_view import StoredTerms, show_plan, show_stored

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from aggregator import catalog_plan
-from aggregator.billing_change import Section, TermsChange
-from aggregator.catalog_plan import ChangeKind
+from aggregator.applying import catalog_plan
+from aggregator.applying.billing_change import Section, TermsChange
+from aggregator.applying.catalog_plan import ChangeKind
 from aggregator.rating.terms import PlanVersion, SubscriptionVersion
 from aggregator.store.load import StoredCatalog, StoredMeterVersion
 from aggregator.store.price_changes import Applied

@@ -10,9 +10,9 @@ from typing import Final
 
 import structlog
 
+from aggregator.applying.catalog_plan import PlanError
 from aggregator.backdating import backdated
 from aggregator.catalog import StoredVersion
-from aggregator.catalog_plan import PlanError
 from aggregator.store import finality, interventions, migrate
 from aggregator.store import replay as store
 from aggregator.store.connection import Connection

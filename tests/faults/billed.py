@@ -9,7 +9,7 @@ from faults.traffic import Sent
 from oracle.logs import HOUR_US, METERS_YAML, MINUTE_US, structured
 from oracle.recount import SpokenEvent
 
-from aggregator.billing_change import Wanted
+from aggregator.applying.billing_change import Wanted
 from aggregator.store import price_changes
 from aggregator.store.connection import StoreOptions, connect
 from schemas.catalog import load_catalog

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from aggregator.catalog_plan import plan
+from aggregator.applying.catalog_plan import plan
 from aggregator.store import catalog, finality, load, migrate, topic
 from aggregator.store.connection import Connection, StoreOptions, connect
 from metering.dev.conditions import until

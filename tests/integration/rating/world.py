@@ -14,7 +14,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from oracle.logs import rfc3339
 from oracle.rated import HOUR_US, MINUTE_US, Logged
 
-from aggregator.catalog_plan import plan
+from aggregator.applying.catalog_plan import plan
 from aggregator.store import catalog, finality, load, migrate, rated, topic
 from aggregator.store.connection import Connection, StoreOptions, connect, stored_us
 from metering.process.exclusive import Turn

@@ -11,7 +11,7 @@ from integration.store.batches import KINDS, METERS
 from integration.store.counting import Store
 from support.stack import Stack
 
-from aggregator.catalog_plan import plan
+from aggregator.applying.catalog_plan import plan
 from aggregator.store import catalog, load, migrate, topic
 from aggregator.store.connection import Connection, StoreOptions, connect
 from schemas.topic import TopicContract

@@ -1,7 +1,7 @@
 """Plans and subscriptions, as short as the store's tests need them."""
 
-from aggregator.billing_change import Section, TermsChange
-from aggregator.catalog_plan import ChangeKind
+from aggregator.applying.billing_change import Section, TermsChange
+from aggregator.applying.catalog_plan import ChangeKind
 from aggregator.store import price_changes
 from aggregator.store.connection import Connection
 from schemas.plan import Plan

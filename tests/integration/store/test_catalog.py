@@ -7,8 +7,8 @@ from integration.store.batches import METERS, T0, Spoken
 from integration.store.conftest import Connect
 from integration.store.counting import Store
 
+from aggregator.applying.catalog_plan import Change, ChangeKind, plan
 from aggregator.catalog import compile_catalog
-from aggregator.catalog_plan import Change, ChangeKind, plan
 from aggregator.store import catalog, load
 from aggregator.store.connection import Connection
 from schemas.instant import HOUR_US

@@ -8,7 +8,7 @@ from integration.store.batches import METER_IDS, MINUTE_US, T0, Spoken
 from integration.store.conftest import Connect
 from integration.store.counting import Store
 
-from aggregator.catalog_plan import plan
+from aggregator.applying.catalog_plan import plan
 from aggregator.store import catalog, doctor, finality, load, turns
 from aggregator.store.connection import Connection
 from metering.dev.conditions import until

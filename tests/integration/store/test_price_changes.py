@@ -10,8 +10,8 @@ from integration.store.conftest import Connect
 from integration.store.counting import Store
 from integration.store.terms import price_plan, subscription
 
-from aggregator.billing_change import Wanted
-from aggregator.catalog_plan import ChangeKind
+from aggregator.applying.billing_change import Wanted
+from aggregator.applying.catalog_plan import ChangeKind
 from aggregator.store import catalog, load, price_changes, prices
 from aggregator.store.connection import Connection
 from schemas.catalog import Meter

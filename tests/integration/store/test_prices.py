@@ -9,7 +9,7 @@ from integration.store.counting import Store
 from integration.store.explaining import grown_tables, sequential_scans
 from integration.store.terms import insert, new, price_plan, subscription
 
-from aggregator.catalog_plan import ChangeKind
+from aggregator.applying.catalog_plan import ChangeKind
 from aggregator.store import audit, prices
 from aggregator.store.connection import END_US, Connection
 

@@ -4,7 +4,7 @@ import pytest
 from integration.store.batches import METER_IDS, METERS, MINUTE_US, T0, Spoken
 from integration.store.counting import Store
 
-from aggregator.catalog_plan import Change, ChangeKind
+from aggregator.applying.catalog_plan import Change, ChangeKind
 from aggregator.store import catalog, doctor, totals
 from aggregator.store.totals import Total
 from schemas.instant import HOUR_US

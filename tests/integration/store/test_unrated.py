@@ -15,8 +15,8 @@ from integration.store.counting import Store
 from integration.store.explaining import explain, grown_tables, nodes
 from integration.store.terms import insert, new, price_plan, subscription
 
-from aggregator.billing_change import Section, TermsChange
-from aggregator.catalog_plan import ChangeKind
+from aggregator.applying.billing_change import Section, TermsChange
+from aggregator.applying.catalog_plan import ChangeKind
 from aggregator.store.connection import Connection
 from aggregator.store.statements import STATEMENTS
 from schemas.instant import HOUR_US, format_time

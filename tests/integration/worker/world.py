@@ -16,7 +16,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from structlog.typing import EventDict
 
-from aggregator.catalog_plan import plan
+from aggregator.applying.catalog_plan import plan
 from aggregator.store import catalog, doctor, load, totals
 from aggregator.store.connection import Connection, StoreOptions, connect
 from metering.dev.conditions import until

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle.logs import StoredVersion
 
-from aggregator.billing_change import BillingState, Wanted
-from aggregator.billing_plan import BillingPlan, plan
+from aggregator.applying.billing_change import BillingState, Wanted
+from aggregator.applying.billing_plan import BillingPlan, plan
 from aggregator.rating.alignment import first_off_windows
 from aggregator.rating.calendar import Calendar, periods
 from schemas.catalog import Meter, Window, load_catalog

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
-from aggregator import catalog_plan
+from aggregator.applying import catalog_plan
+from aggregator.applying.catalog_plan import ChangeKind, Difference
 from aggregator.catalog import StoredVersion
-from aggregator.catalog_plan import ChangeKind, Difference
 from aggregator.rating.terms import PlanVersion, SubscriptionVersion
 from schemas.catalog import Meter
 from schemas.instant import MINUTE_US

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle.logs import StoredVersion
 
-from aggregator.billing_change import BillingState, Wanted, applied
-from aggregator.billing_plan import plan
+from aggregator.applying.billing_change import BillingState, Wanted, applied
+from aggregator.applying.billing_plan import plan
 from schemas.catalog import Meter
 from schemas.instant import format_time, parse_time_us
 from schemas.plan import Plan

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from oracle.logs import METER_IDS, METERS_YAML, MINUTE_US, RULES, START_US, StoredVersion
 
-from aggregator.catalog_plan import ChangeKind, Plan, plan
+from aggregator.applying.catalog_plan import ChangeKind, Plan, plan
 from schemas.catalog import load_catalog
 
 HOUR_US = 60 * MINUTE_US

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from aggregator.billing_change import MeterVersion
+from aggregator.applying.billing_change import MeterVersion
 from aggregator.rating.terms import PlanVersion, Span
 from schemas.catalog import Meter
 from schemas.instant import format_time

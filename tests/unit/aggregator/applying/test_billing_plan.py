@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 from oracle.logs import RULES, StoredVersion
 
-from aggregator.billing_change import BillingState, Section, Wanted, applied
-from aggregator.billing_plan import BillingPlan, Refusal, concerned_plans, plan
-from aggregator.catalog_plan import Change, ChangeKind
+from aggregator.applying.billing_change import BillingState, Section, Wanted, applied
+from aggregator.applying.billing_plan import BillingPlan, Refusal, concerned_plans, plan
+from aggregator.applying.catalog_plan import Change, ChangeKind
 from schemas.catalog import load_catalog
 from schemas.instant import parse_time_us
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from aggregator import catalog_plan
-from aggregator.billing_change import (
+from aggregator.applying import catalog_plan
+from aggregator.applying.billing_change import (
     BillingState,
     Section,
     TermsChange,
@@ -16,12 +16,12 @@ from aggregator.billing_change import (
     starting,
     terms_changes,
 )
+from aggregator.applying.catalog_plan import ChangeKind
+from aggregator.applying.plan_rules import MeterSpans, misfits
+from aggregator.applying.subscription_rules import Fault, SubscriptionRules
 from aggregator.catalog import StoredVersion
-from aggregator.catalog_plan import ChangeKind
-from aggregator.plan_rules import MeterSpans, misfits
 from aggregator.rating.terms import PlanVersion, in_force
 from aggregator.state import TopicRules
-from aggregator.subscription_rules import Fault, SubscriptionRules
 from schemas.instant import format_time, parse_time_us
 from schemas.subscription import LAST_YEAR
 

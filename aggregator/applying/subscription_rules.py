@@ -6,8 +6,8 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
-from aggregator.billing_change import BillingState
-from aggregator.plan_rules import MeterSpans
+from aggregator.applying.billing_change import BillingState
+from aggregator.applying.plan_rules import MeterSpans
 from aggregator.rating.alignment import first_off_windows
 from aggregator.rating.calendar import Calendar
 from aggregator.rating.terms import (
