@@ -177,4 +177,5 @@ class Batch:
     adjustments: Sequence[Adjustment]
     repairs: Sequence[tuple[int, RepairOrigin]]  # offsets of accepted repairs, and where they were refused
     quarantined: Sequence[Quarantined]
+    sources: Sequence[str]  # of all events that were admitted, copies too; each once
     next_state: PartitionState = field(repr=False, compare=False)

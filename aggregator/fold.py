@@ -67,7 +67,7 @@ def fold(
         candidates = admission.candidates
         identifier = _identifier(state.rules.identity_key)
         is_void = _is_void(candidates)
-        queries = _queries(reading, candidates, is_void, identifier)
+        queries, sources = _queries(reading, candidates, is_void, identifier)
         missing_hours = hours_to_load(queries, state.archive)
         if missing_hours:
             return Needs(missing_hours, frozenset())
@@ -87,7 +87,7 @@ def fold(
             withdraw(withdrawn, catalog, state.groups, metered)
         if metered.groups_needed:
             return Needs(frozenset(), frozenset(metered.groups_needed))
-        return _batch(reading, state, catalog, admission, queries, verdicts, metered, frontiers)
+        return _batch(reading, state, catalog, admission, queries, sources, verdicts, metered, frontiers)
 
 
 @lru_cache(maxsize=4)
@@ -111,7 +111,8 @@ def _is_void(candidates: Candidates) -> Flags | None:
 
 def _queries(
     reading: Reading, candidates: Candidates, is_void: Flags | None, identifier: Identifier
-) -> Queries:
+) -> tuple[Queries, list[str]]:
+    """Who the candidates are, and the sources that they have."""
     events = _events(reading, candidates.places)
     is_repair = np.zeros(len(events), dtype=bool)
     domains: dict[int, int] = {}
@@ -124,13 +125,10 @@ def _queries(
                     domains[row] = repair.meter_version_id
     if is_void is not None:
         domains |= {row: VOIDS + domains.get(row, 0) for row in np.flatnonzero(is_void).tolist()}
-    high, low = columns(
-        identifier.identities(events, domains),
-        identifier.digests(events),
-        candidates.times_us,
-        candidates.hours,
-    )
-    return Queries(high, low, candidates.hours, candidates.since_hours, is_repair)
+    identities = identifier.identities(events, domains)
+    high, low = columns(identities, identifier.digests(events), candidates.times_us, candidates.hours)
+    queries = Queries(high, low, candidates.hours, candidates.since_hours, is_repair)
+    return queries, identities.sources
 
 
 def _voids(reading: Reading, candidates: Candidates, is_void: Flags, identifier: Identifier) -> Voids:
@@ -182,6 +180,7 @@ def _batch(
     catalog: Catalog,
     admission: Admission,
     queries: Queries,
+    sources: list[str],
     verdicts: NDArray[np.int8],
     metered: Metered,
     frontiers: I64,
@@ -215,6 +214,7 @@ def _batch(
         increments=metered.increments,
         adjustments=metered.adjustments,
         repairs=_repairs(reading, admission.candidates, is_accepted),
+        sources=sources,
         quarantined=quarantined(
             reading,
             refused,

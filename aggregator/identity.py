@@ -7,7 +7,7 @@ conflict and needs no key.
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -28,6 +28,13 @@ _MIX: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads the
 V = TypeVar("V")
 
 
+class Identities(NamedTuple):
+    """Who some events are."""
+
+    words: list[bytes]  # 12 bytes per event for its (source, id)
+    sources: list[str]  # those that there are, each once
+
+
 class Identifier:
     """Hashes events with a schema's secret key."""
 
@@ -37,8 +44,8 @@ class Identifier:
         self._begun = _Remembered(lambda source: self._begin(source, 0))
         self._type_seeds = _Remembered(_type_seeds)
 
-    def identities(self, events: Sequence[Event], domains: Mapping[int, int]) -> list[bytes]:
-        """12 bytes per event for its (source, id).
+    def identities(self, events: Sequence[Event], domains: Mapping[int, int]) -> Identities:
+        """Hash each event's (source, id).
 
         Args:
             events: in any order.
@@ -46,17 +53,17 @@ class Identifier:
                 the meter version that an event is repaired for alone (the event itself was accepted when that
                 meter refused it), with `VOIDS` added if the row withdraws that.
         """
-        begun = self._begun
-        identities = []
+        begun = _Met(self._begun)
+        words = []
         for event in events:
             hashing = begun[event.source].copy()
             hashing.update(event.id.encode())
-            identities.append(hashing.digest())
+            words.append(hashing.digest())
         for row, domain in domains.items():
             hashing = self._begin(events[row].source, domain)
             hashing.update(events[row].id.encode())
-            identities[row] = hashing.digest()
-        return identities
+            words[row] = hashing.digest()
+        return Identities(words, list(begun))
 
     def digests(self, events: Sequence[Event]) -> list[int]:
         """32 bits per event of its type, subject and data's bytes; `columns` adds the time and keeps 24."""
@@ -84,15 +91,27 @@ class _Remembered(dict[str, V]):
         return value
 
 
+class _Met(dict[str, V]):
+    """What is remembered, as far as it was asked for: its keys say what there was, at no cost for each."""
+
+    def __init__(self, remembered: _Remembered[V]) -> None:
+        super().__init__()
+        self._remembered = remembered
+
+    def __missing__(self, argument: str) -> V:
+        value = self[argument] = self._remembered[argument]
+        return value
+
+
 def _type_seeds(event_type: str) -> _Remembered[int]:
     encoded = event_type.encode()
     seed = crc32(len(encoded).to_bytes(4, "big") + encoded)
     return _Remembered(lambda subject: crc32(subject.encode(), seed))
 
 
-def columns(identities: list[bytes], digests: list[int], times_us: I64, hours: I64) -> tuple[U64, U64]:
+def columns(identities: Identities, digests: list[int], times_us: I64, hours: I64) -> tuple[U64, U64]:
     """The `high` and `low` columns of entries (see `aggregator.memory`), one row per event."""
-    words: U64 = np.frombuffer(b"".join(identities), dtype=">u4").reshape(-1, 3).astype(np.uint64)
+    words: U64 = np.frombuffer(b"".join(identities.words), dtype=">u4").reshape(-1, 3).astype(np.uint64)
     mixed: U64 = np.array(digests, dtype=np.uint64) ^ ((times_us.astype(np.uint64) * _MIX) >> np.uint64(32))
     digest = mixed & np.uint64(0xFFFFFF)
     high = words[:, 0] * _2_TO_32 + words[:, 1]

@@ -31,11 +31,14 @@ class EventPast:
         if at_us <= self.newest_us:
             return
         hour = at_us // HOUR_US
+        if hour not in self._longest_us:
+            self._forget_before((at_us - KEPT_US) // HOUR_US)
         self._longest_us[hour] = max(self._longest_us.get(hour, 0), at_us - self.newest_us)
         self._gaps += 1
         self.newest_us = at_us
-        for old in [one for one in self._longest_us if one < (at_us - KEPT_US) // HOUR_US]:
-            del self._longest_us[old]
+
+    def _forget_before(self, hour: int) -> None:
+        self._longest_us = {one: gap_us for one, gap_us in self._longest_us.items() if one >= hour}
 
     def is_silent(self, log_time_us: int) -> bool | None:
         """Whether it has been quiet for half as long again as ever before, and for at least a minute.

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from aggregator.groups import GroupValues
+from aggregator.health.sources import Heard
 
 SeriesName = tuple[int, str, GroupValues | None]
 """Meter version, subject and group values, as a `WindowKey` begins; no group values name `other`."""
@@ -12,7 +13,7 @@ _HALF: Final = 250_000
 
 
 class StoreCache:
-    """Series ids and time partitions known to be committed; one per process and schema.
+    """Series ids, time partitions and sources known to be committed; one per process and schema.
 
     Series are bounded: those not met since half of the bound was filled are forgotten.
     """
@@ -22,6 +23,7 @@ class StoreCache:
         self._young: dict[SeriesName, int] = {}
         self._old: dict[SeriesName, int] = {}
         self.time_partitions: set[tuple[str, int]] = set()
+        self.heard: dict[tuple[int, int], Heard] = {}  # by partition and epoch
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -36,6 +38,11 @@ class StoreCache:
         self._young.update(series)
         if len(self._young) > self._half:
             self._old, self._young = self._young, {}
+
+    def know_sources(self, partition: int, epoch: int, heard: Heard) -> None:
+        """Take in what is stored of a partition's sources, in place of what an earlier epoch knew."""
+        self.heard = {key: one for key, one in self.heard.items() if key[0] != partition}
+        self.heard[partition, epoch] = heard
 
     def _again(self, name: SeriesName) -> int | None:
         series_id = self._old.get(name)

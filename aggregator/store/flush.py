@@ -7,12 +7,13 @@ from typing import NamedTuple
 import asyncpg
 
 from aggregator.batch import Batch
-from aggregator.store import ledger, quarantine, time_partitions, windows
+from aggregator.store import ledger, quarantine, sources, time_partitions, windows
 from aggregator.store.cache import SeriesName, StoreCache
 from aggregator.store.connection import Connection
 from aggregator.store.errors import CatalogMoved, StoreError, StoreRejected, UnknownOutcome
 from aggregator.store.ledger import Stamp
 from aggregator.store.sent import Sent
+from aggregator.store.sources import Noted
 from aggregator.store.statements import STATEMENTS
 
 
@@ -21,6 +22,13 @@ class Flushed(NamedTuple):
 
     statements: int  # BEGIN and COMMIT included
     stage_s: Mapping[str, float]  # `check`, `ledger`, `ids`, `windows`, `quarantine`, `commit`
+
+
+class _Written(NamedTuple):
+    """What the cache may remember once it is committed."""
+
+    series: Mapping[SeriesName, int]
+    noted: Sequence[Noted]
 
 
 class Resolution(StrEnum):
@@ -61,7 +69,7 @@ async def flush(
     sent = Sent(connection)
     try:
         await time_partitions.ensure(sent, batches, cache)
-        fresh = await _write(sent, batches, epochs, kinds, cache, stamp)
+        written = await _write(sent, batches, epochs, kinds, cache, stamp)
     except (asyncpg.DataError, UnicodeEncodeError) as error:  # asyncpg encodes as UTF-8, and so do series
         await _roll_back(connection, error)
         raise StoreRejected(str(error)) from error
@@ -70,7 +78,9 @@ async def flush(
         raise
     await _commit(sent, connection)
     sent.reached("commit")
-    cache.remember(fresh)
+    cache.remember(written.series)
+    for heard, names, minute in written.noted:
+        heard.note(names, minute)
     return Flushed(sent.statements, sent.stage_s)
 
 
@@ -103,21 +113,22 @@ async def _write(
     kinds: Mapping[int, str],
     cache: StoreCache,
     stamp: Stamp,
-) -> dict[SeriesName, int]:
+) -> _Written:
     await sent.execute("begin")
     await ledger.advance(sent, batches, epochs)
     await _check_catalog(sent, batches)
     sent.reached("check")
     await ledger.write_ledgers(sent, batches, epochs, stamp)
     await ledger.write_repairs(sent, batches)
+    noted = await sources.write(sent, batches, epochs, cache)
     sent.reached("ledger")
     await ledger.write_ids(sent, batches)
     sent.reached("ids")
-    fresh = await windows.write(sent, batches, kinds, cache)
+    series = await windows.write(sent, batches, kinds, cache)
     sent.reached("windows")
     await quarantine.write(sent, batches)
     sent.reached("quarantine")
-    return fresh
+    return _Written(series, noted)
 
 
 async def _check_catalog(sent: Sent, batches: Sequence[Batch]) -> None:

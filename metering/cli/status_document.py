@@ -26,6 +26,7 @@ def document(seen: Look) -> dict[str, Any]:
         "freshness_s": None if accounts is None else _seconds(accounts.freshness_us),
         "outbox_pending": None if accounts is None else accounts.outbox_pending,
         "quarantine": dict(seen.quarantine),
+        "silent_sources": [{"source": one.source, "since": time_text(one.since_us)} for one in seen.silent],
         "stops": [] if accounts is None else [stop._asdict() for stop in accounts.stops],
         "meters": [] if accounts is None else [_meter(one) for one in accounts.meters],
         "partitions": [] if accounts is None else [_partition(accounts, one) for one in seen.standings],

@@ -1,6 +1,7 @@
 """A look at everything, on one screen."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -10,7 +11,9 @@ from aggregator.health.partition import State
 from metering.cli.output import duration_text, table, time_text
 from metering.observer.counted import CLOSER, RATER, Accounts
 from metering.observer.look import Look, Standing
+from metering.observer.sources import SilentSource
 
+_SILENT_SHOWN: Final = 5
 _STYLES = {
     State.OK: "green",
     State.WARNING: "yellow",
@@ -66,6 +69,7 @@ def _parts(seen: Look) -> Iterator[RenderableType]:
         )
     yield Text(_finality(accounts))
     yield from _remarks(accounts, seen.quarantine)
+    yield from _silent(accounts, seen.silent)
 
 
 def _partition(accounts: Accounts, one: Standing) -> tuple[object, ...]:
@@ -139,3 +143,11 @@ def _remarks(accounts: Accounts, quarantine: Mapping[str, int]) -> Iterator[Text
     yield Text(f"In quarantine waits: {refused or 'nothing'}.")
     if accounts.outbox_pending:
         yield Text(f"{accounts.outbox_pending:,} repair records wait to be published.", "yellow")
+
+
+def _silent(accounts: Accounts, silent: Sequence[SilentSource]) -> Iterator[Text]:
+    for one in silent[:_SILENT_SHOWN]:
+        quiet = duration_text((accounts.reached_us or one.since_us) - one.since_us)
+        yield Text(f"{one.source} has sent nothing for {quiet}, longer than ever before.", "yellow")
+    if len(silent) > _SILENT_SHOWN:
+        yield Text(f"So have {len(silent) - _SILENT_SHOWN:,} other sources.", "yellow")

@@ -8,6 +8,8 @@ from aggregator.store.connection import Connection
 from metering.doctor.check import Check, Result, found, holds, judged
 from metering.observer.counted import Accounts
 from metering.observer.meters import MeterPasts
+from metering.observer.sources import SourcePasts
+from metering.texts import time_text
 from schemas.instant import DAY_US
 
 RECENT_US: Final = 300_000_000
@@ -33,7 +35,7 @@ OTHER_GROUPS: Final = Check(
 SILENCE: Final = Check(
     "silence",
     Severity.INFO,
-    "Every meter that has enough of a past has had events as lately as it suggests.",
+    "Every meter and source that has enough of a past had events as lately as it suggests.",
     "Ask the producer's owner whether there is nothing to report, or it does not reach us.",
 )
 CHECKS: Final = (REFUSED, COPIES, OTHER_GROUPS, SILENCE)
@@ -60,7 +62,9 @@ async def _copies(connection: Connection) -> Result:
 
 
 async def _silence(connection: Connection, accounts: Accounts) -> Result:
-    pasts = MeterPasts()
-    await pasts.read(connection, accounts)
-    rows = [{"meter": meter} for meter in pasts.silent(accounts)]
-    return judged(SILENCE, rows, "A meter has had no events for longer than its past explains.")
+    meters, sources = MeterPasts(), SourcePasts()
+    await meters.read(connection, accounts)
+    await sources.read(connection, accounts)
+    rows: list[dict[str, str | None]] = [{"meter": meter} for meter in meters.silent(accounts)]
+    rows += [{"source": one.source, "since": time_text(one.since_us)} for one in sources.silent(accounts)]
+    return judged(SILENCE, rows, "A meter or a source had no events for longer than its past explains.")

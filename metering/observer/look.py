@@ -13,6 +13,7 @@ from metering.errors import UnreachableError
 from metering.observer.counted import Accounts, read_accounts
 from metering.observer.logs import Counted, LogPosition, TopicLogs, brokers
 from metering.observer.past import Past
+from metering.observer.sources import SilentSource, SourcePasts
 from metering.settings import Settings
 
 KAFKA: Final = "kafka"
@@ -49,6 +50,7 @@ class Look:
     accounts: Accounts | None  # None: the database is away
     standings: Sequence[Standing]  # one a partition; none without the database
     quarantine: Mapping[str, int]  # what waits for somebody to decide, by code
+    silent: Sequence[SilentSource]  # who has stopped to send, those heard last first
     problems: Mapping[str, UnreachableError]  # by server
 
     @property
@@ -63,6 +65,7 @@ class Looks:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._past: Past | None = None
+        self._sources = SourcePasts()
 
     async def look(self) -> Look:
         """Ask both servers.
@@ -75,10 +78,12 @@ class Looks:
                 await migrate.require_migrated(connection)
                 accounts = await read_accounts(connection)
                 refused = {pile.code: pile.rows for pile in await quarantine.ages(connection)}
+                await self._sources.read(connection, accounts)
         except UnreachableError as error:
-            return Look(None, [], {}, {POSTGRES: error, **await self._kafka_problem()})
+            return Look(None, [], {}, [], {POSTGRES: error, **await self._kafka_problem()})
         logs, problems = await self.logs(accounts)
-        return Look(accounts, self.standings(accounts, logs), refused, problems)
+        silent = self._sources.silent(accounts)
+        return Look(accounts, self.standings(accounts, logs), refused, silent, problems)
 
     def standings(self, accounts: Accounts, logs: Mapping[int, LogPosition]) -> list[Standing]:
         """Judge every partition by what is seen now and what was seen before."""

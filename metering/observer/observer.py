@@ -8,13 +8,14 @@ import structlog
 
 from aggregator.health.group import GroupState, group_state
 from aggregator.store.connection import Connection
-from metering.observer import meters, partitions
+from metering.observer import meters, partitions, sources
 from metering.observer.counted import Accounts, read_accounts
 from metering.observer.look import Looks, Standing
 from metering.observer.meters import MeterPasts, report_meters
 from metering.observer.partitions import report_partitions
 from metering.observer.rarely import RareLooks
 from metering.observer.report import Report
+from metering.observer.sources import SourcePasts
 from metering.process.exclusive import Turn
 from metering.settings import Settings
 from metering.telemetry import catalogue
@@ -38,6 +39,7 @@ class Observer:
         seen = self._of_turn(turn)
         accounts = await read_accounts(turn.connection)
         await seen.pasts.read(turn.connection, accounts)
+        await seen.sources.read(turn.connection, accounts)
         seen.rarely.begin(accounts)
         await self._report(seen, turn, accounts)
         turn.instruments.record(catalogue.OBSERVE_DURATION, time.monotonic() - began_s)
@@ -60,10 +62,11 @@ class Observer:
         for error in problems.values():
             log.warning("server_away", server="brokers", work="observer", error=error.sentence)
         standings = seen.looks.standings(accounts, logs)
-        report = Report((*partitions.GAUGES, *meters.GAUGES))
+        report = Report((*partitions.GAUGES, *meters.GAUGES, *sources.GAUGES))
         report_partitions(report, accounts, standings, seen.rarely.retention_us)
         report_meters(report, accounts)
         seen.pasts.report(report, accounts)
+        seen.sources.report(report, accounts)
         report.show(turn.instruments)
         seen.tell(standings)
 
@@ -85,6 +88,7 @@ class _Seen:
         self.turn = turn
         self.looks = Looks(settings)
         self.pasts = MeterPasts()
+        self.sources = SourcePasts()
         self.rarely = RareLooks(settings, turn)
         self._group: GroupState | None = None
 

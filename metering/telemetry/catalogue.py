@@ -27,6 +27,8 @@ from metering.telemetry.labels import (
     RESOLUTION,
     ROUTE,
     SERVER,
+    SOURCE,
+    STANDING,
     STATE,
     STATUS,
     TABLE,
@@ -427,6 +429,21 @@ METER_SILENT: Final = Gauge(
     "1 while the meter has had no events for longer than its own past explains, by log time; nothing while "
     "it has not enough of a past.",
     (METER,),
+    of=OBSERVER,
+)
+SOURCE_SILENT: Final = Gauge(
+    "metering.source.silent",
+    "{source}",
+    "1 while the source was not heard for longer than its own past explains, by log time and to within a "
+    "minute; nothing while it was, or has not enough of a past, or after two weeks.",
+    (SOURCE,),
+    of=OBSERVER,
+)
+SOURCES: Final = Gauge(
+    "metering.sources",
+    "{source}",
+    "Sources heard within two weeks. Each partition watches the first 200 by name, the rest as one.",
+    (STANDING,),
     of=OBSERVER,
 )
 ANOMALOUS_SUBJECTS: Final = Gauge(

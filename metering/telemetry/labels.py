@@ -34,6 +34,16 @@ RESOLUTION: Final = Label(
     "resolution", "what the database said of a doubtful commit", ("committed", "retried", "fenced")
 )
 
+SOURCE: Final = Label(
+    "source",
+    "CloudEvents' `source` of one that is silent, at most 50 of them",
+    re.compile(r".{1,256}", re.DOTALL),
+)
+STANDING: Final = Label(
+    "standing",
+    "`watched` by name; `silent` of these; `beyond`: too many for that, as one batch had them",
+    ("watched", "silent", "beyond"),
+)
 METER: Final = Label("meter", "the meter's name", re.compile(r"[a-z][a-z0-9_-]{0,63}"))
 DUTY: Final = Label("duty", "what one process does at a time", ("closer", "rater", "observer", "auditor"))
 STATE: Final = Label(
@@ -47,6 +57,7 @@ HOT_TABLES: Final = (
     "dedupe_chunk",
     "batch",
     "batch_meter",
+    "source_activity",
     "quarantine",
     "repair_outbox",
 )

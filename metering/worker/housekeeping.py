@@ -1,4 +1,4 @@
-"""Keeps the stored ids small, off the way of flushes: merges finished hours, drops old days."""
+"""Keeps what is stored small, off the way of flushes: merges finished hours, drops what is old."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from aggregator.store import housekeeping
+from aggregator.store import housekeeping, sources
 from metering.process.patience import Patience
 from metering.worker.database import Database
 from metering.worker.folder import Work
@@ -45,7 +45,7 @@ class Housekeeping:
                 owned = self._untidy.pop(key)
                 await self._patience.until_done("merge ids", partial(self._merge, key, owned))
                 self._tidied_at[key] = time.monotonic()
-            await self._patience.until_done("drop old ids", self._drop)
+            await self._patience.until_done("drop what is old", self._drop)
 
     def _due(self) -> list[tuple[int, int]]:
         """Hours that are over in their partition."""
@@ -67,3 +67,4 @@ class Housekeeping:
         async with self._database.chores.use() as connection:
             for day_us in await housekeeping.drop_days(connection):
                 log.info("ids_dropped", day_us=day_us)
+            await sources.drop_old(connection)

@@ -73,6 +73,8 @@ class Recount:
     )
     adjustments: list[tuple[int, str, str, Any, int, Any]] = field(default_factory=list)
     voids: list[tuple[int, str, str, Any, int, Any]] = field(default_factory=list)
+    sources: set[str] = field(default_factory=set)
+    """Of what was compared with earlier events, whatever came of that."""
     ids_by_hour: Counter[int] = field(default_factory=Counter)
     unmetered: int = 0
     accepted: list[tuple[int, LoggedEvent]] = field(default_factory=list)
@@ -116,6 +118,7 @@ def recount(  # noqa: C901, PLR0912, PLR0915 - one plain loop is the point
             found.outcomes["quarantined"] += 1
             found.codes["in_future"] += 1
             continue
+        found.sources.add(event.source)
         hour = event.time_us // HOUR_US
         identity = (
             event.identity if logged.repaired_meter is None else (*event.identity, logged.repaired_meter)

@@ -15,6 +15,7 @@ from metering.telemetry.kinds import Counter, Gauge, Histogram, Instrument
 PATTERNED = {
     "partition": "7",
     "meter": "calls",
+    "source": "/orders",
     "route": "/v1/plans/{name}",
     "status": "200",
     "currency": "EUR",

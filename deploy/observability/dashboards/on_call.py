@@ -198,6 +198,18 @@ def _oddities() -> tuple[Panel, ...]:
             limits=ANY_IS_BAD,
         ),
         number(
+            "Silent sources",
+            "Not heard for longer than their own past explains: a service has stopped, or is cut off.",
+            now('max(metering_sources{standing="silent"})'),
+            limits=ANY_IS_BAD,
+        ),
+        number(
+            "Sources that nobody watches",
+            "Beyond the 200 of a partition: their silence is not told. A source should name a service.",
+            now('max(metering_sources{standing="beyond"})'),
+            limits=ANY_IS_ODD,
+        ),
+        number(
             "Unusual subjects",
             "Their usage left the range of the same hour before: a leak, a bug or a new customer.",
             now("sum(max by (meter) (metering_meter_anomalies))"),

@@ -28,6 +28,7 @@ KEYS = {
     "freshness_s",
     "outbox_pending",
     "quarantine",
+    "silent_sources",
     "stops",
     "meters",
     "partitions",

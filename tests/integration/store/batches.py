@@ -43,6 +43,7 @@ class Spoken:
 
     value: int | Decimal = 1
     subject: str = "acme"
+    source: str = "/tests"
     groups: tuple[str | None, ...] | None = ("m1", None)
     time_us: int = T0
     is_late: bool = False
@@ -158,6 +159,7 @@ def _batch(log: Log, events: list[Spoken], gap: int, ticks: int, unmetered: int)
             if event.repairs is not None and event.refused is None
         ],
         quarantined=effects.quarantined,
+        sources=list(dict.fromkeys(event.source for event in events if event.refused is None)),
         next_state=cast("PartitionState", None),  # the store does not look at it
     )
 

@@ -115,6 +115,9 @@ def assert_equal(batches: list[Batch], expected: Recount, end: int) -> None:
         assert sum(batch.outcomes) == batch.next_offset - batch.first_offset
     gap = end - sum(expected.outcomes.values())
     assert +outcomes == +Counter({**expected.outcomes, "gap": gap})
+    for batch in batches:
+        assert len(set(batch.sources)) == len(batch.sources)
+    assert {source for batch in batches for source in batch.sources} == expected.sources
 
     meters = {meter.name: meter for meter in METERS}
     assert totals(batches) == {

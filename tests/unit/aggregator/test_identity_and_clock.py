@@ -44,6 +44,15 @@ def test_source_and_id_are_told_apart_wherever_the_boundary_lies(a: str, b: str,
     assert (_identity(_entry(_event(a, b))) == _identity(_entry(_event(c, d)))) == same
 
 
+@given(st.lists(st.sampled_from("abcdefgh"), max_size=30))
+def test_who_has_sent_is_known_of_each_batch_for_itself(sources: list[str]) -> None:
+    identifier = Identifier(b"k" * 16)
+    identifier.identities([_event("/before")], {})
+    identities = identifier.identities([_event(source) for source in sources], {})
+    assert identities.sources == list(dict.fromkeys(sources))
+    assert len(identities.words) == len(sources)
+
+
 def test_another_schema_has_other_identities() -> None:
     assert _identity(_entry(_event(), b"k" * 16)) != _identity(_entry(_event(), b"l" * 16))
 
