@@ -10,7 +10,7 @@ from metering.telemetry.prometheus import PROCESS_METRICS
 HEADER = """\
 # Metrics
 
-Made from `metering/telemetry/catalogue.py` by `python -m metering.telemetry.reference > docs/metrics.md`;
+Made from `metering/telemetry/catalogue/` by `python -m metering.telemetry.reference > docs/metrics.md`;
 a test compares them.
 
 - **Pulled.** With `METERING_ADMIN_PORT` set, each process answers `/metrics` beside `/healthz` and `/readyz`
