@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from aggregator.store.terms import RatingCatalog
+from metering.api.console.checkup import Checkup
 from metering.api.console.watch import Watch
 from metering.api.database import Database
 from metering.api.limits import RateLimit
@@ -26,12 +27,14 @@ class Services:
     catalog: RatingCatalog | None = None  # meters and plans as they were last read
     session_key: bytes = field(init=False)
     watch: Watch = field(init=False)
+    checkup: Checkup = field(init=False)
 
     def __post_init__(self) -> None:
         """Make what settings alone decide."""
         key = self.settings.api_session_key
         self.session_key = secrets.token_bytes(32) if key is None else key.get_secret_value().encode()
         self.watch = Watch(self.settings)
+        self.checkup = Checkup(self.settings)
 
 
 def services_of(request: Request) -> Services:

@@ -1,5 +1,6 @@
 """The brokers as servers, and the logs that they keep for this schema."""
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -33,8 +34,9 @@ CHECKS: Final = (KAFKA, KAFKA_VERSION, *topic.CHECKS, *work.ABOUT_LOGS, work.TIM
 
 async def examine(settings: Settings) -> list[Result]:
     """Look at the brokers, the topic and its logs, as far as the database says what to ask."""
+    began_s = time.monotonic()
     accounts = await _accounts(settings)
-    of_logs, standings = await _logs(settings, accounts)
+    of_logs, standings = await _logs(settings, accounts, began_s)
     of_topic, state = await _topic(settings)
     results = {result.check: result for result in (*of_logs, *of_topic)}
     if standings and state is not None:
@@ -43,7 +45,7 @@ async def examine(settings: Settings) -> list[Result]:
 
 
 async def _accounts(settings: Settings) -> Accounts | None:
-    """As fresh as what the brokers say: the ledger's checks may have taken minutes."""
+    """As fresh as what the brokers say."""
     try:
         async with database(settings) as connection:
             return await read_accounts(connection)
@@ -59,7 +61,9 @@ async def _topic(settings: Settings) -> tuple[list[Result], TopicState | None]:
     return topic.examine(settings, state), state
 
 
-async def _logs(settings: Settings, accounts: Accounts | None) -> tuple[list[Result], Sequence[Standing]]:
+async def _logs(
+    settings: Settings, accounts: Accounts | None, began_s: float
+) -> tuple[list[Result], Sequence[Standing]]:
     counted = {} if accounts is None else accounts.counted
     name = settings.topic if accounts is None or accounts.topic is None else accounts.topic.name
     try:
@@ -75,4 +79,5 @@ async def _logs(settings: Settings, accounts: Accounts | None) -> tuple[list[Res
     if accounts is None:
         return answers, []
     standings = Looks(settings).standings(accounts, positions)
-    return [*answers, *work.examine_logs(accounts, standings)], standings
+    took_us = round((time.monotonic() - began_s) * 1e6)
+    return [*answers, *work.examine_logs(accounts, standings, took_us)], standings

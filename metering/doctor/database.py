@@ -1,4 +1,4 @@
-"""The database: whether it answers and is set up, and everything that it alone knows."""
+"""The database: whether it answers and is set up, and what it alone knows of work and traffic."""
 
 from typing import Final
 
@@ -7,14 +7,11 @@ from aggregator.store import migrate
 from aggregator.store import server as store
 from aggregator.store.errors import NotMigrated, StoreError
 from metering.database import database
-from metering.doctor import ledger, proof, server, traffic, work
+from metering.doctor import proof, server, traffic, work
 from metering.doctor.check import Check, Outcome, Result, holds, unknown
 from metering.errors import MeteringError
 from metering.observer.counted import read_accounts
 from metering.settings import Settings
-
-STATEMENT_TIMEOUT_S: Final = 900.0
-"""The ledger's checks read whole tables."""
 
 POSTGRES: Final = Check(
     "postgres",
@@ -35,16 +32,14 @@ CHECKS: Final = (
     *work.ABOUT_WORK,
     *proof.CHECKS,
     *traffic.CHECKS,
-    *ledger.CHECKS,
 )
 
 
 async def examine(settings: Settings) -> list[Result]:
     """Look at all of it."""
-    patient = settings.model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})
     results: dict[Check, Result] = {}
     try:
-        async with database(patient) as connection:
+        async with database(settings) as connection:
             results[POSTGRES] = holds(POSTGRES)
             await migrate.require_migrated(connection)
             results[SCHEMA] = holds(SCHEMA, f"Schema {settings.postgres_schema} is as this release needs it.")
@@ -55,7 +50,6 @@ async def examine(settings: Settings) -> list[Result]:
                 *work.examine_work(accounts, waiting),
                 *proof.examine(accounts),
                 *await traffic.examine(connection, accounts),
-                *await ledger.examine(connection),
             ):
                 results[result.check] = result
     except MeteringError as error:

@@ -4,8 +4,12 @@ from typing import Final
 
 from aggregator.health.severity import Severity
 from aggregator.store import doctor as store
-from aggregator.store.connection import Connection
-from metering.doctor.check import Check, Result, found, holds
+from aggregator.store import migrate
+from aggregator.store.errors import StoreError
+from metering.database import database
+from metering.doctor.check import Check, Result, found, holds, unknown
+from metering.errors import MeteringError
+from metering.settings import Settings
 
 CHECKS: Final = tuple(
     Check(
@@ -19,9 +23,14 @@ CHECKS: Final = tuple(
 )
 
 
-async def examine(connection: Connection) -> list[Result]:
+async def examine(settings: Settings) -> list[Result]:
     """Re-derive everything, in one snapshot; reads whole tables."""
-    findings = {finding.code: finding for finding in await store.checks(connection)}
+    try:
+        async with database(settings) as connection:
+            await migrate.require_migrated(connection)
+            findings = {finding.code: finding for finding in await store.checks(connection)}
+    except (MeteringError, StoreError):
+        return [unknown(check, "The database does not answer, or is not set up.") for check in CHECKS]
     return [
         found(check, None, finding.rows, finding.row_count)
         if (finding := findings.get(check.code)) is not None

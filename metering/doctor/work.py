@@ -15,8 +15,11 @@ from metering.texts import duration_text, time_text
 LATE_US: Final = 60_000_000
 """Who is at work does within a minute, by the log, what there is to do."""
 
+OLD_US: Final = 120_000_000
+"""So much older than the newest record may be what is counted, as the alert MeteringPartitionLate says."""
+
 AHEAD_US: Final = 5_000_000
-"""The log is looked at after the database's clock was read: a few seconds are no skew."""
+"""Clocks of servers differ by a little: a few seconds are no skew."""
 
 STOPS: Final = Check(
     "stops",
@@ -29,6 +32,12 @@ PARTITIONS: Final = Check(
     Severity.CRITICAL,
     "Every partition that has records to count is counted.",
     "Start workers, or look at the log of the owner that does not get on: `metering status`.",
+)
+LATE: Final = Check(
+    "late",
+    Severity.WARNING,
+    "What is counted is less than two minutes older than the newest record.",
+    "See `metering status --watch`: if the lag does not fall, start workers, up to one for each partition.",
 )
 OWNERS: Final = Check(
     "owners",
@@ -81,7 +90,7 @@ RATER_AT_WORK: Final = Check(
 ABOUT_WORK: Final = (STOPS, FINALITY, CLOSER_AT_WORK, RATER_AT_WORK, OBSERVER_AT_WORK)
 """Known from the database alone."""
 
-ABOUT_LOGS: Final = (PARTITIONS, OWNERS, DATA_LOSS, LOG_AHEAD)
+ABOUT_LOGS: Final = (PARTITIONS, LATE, OWNERS, DATA_LOSS, LOG_AHEAD)
 """Known from both servers."""
 
 CHECKS: Final = (*ABOUT_WORK, *ABOUT_LOGS, TIME_LEFT)
@@ -99,9 +108,16 @@ def examine_work(accounts: Accounts, waiting: WaitingWork) -> list[Result]:
     ]
 
 
-def examine_logs(accounts: Accounts, standings: Sequence[Standing]) -> list[Result]:
-    """What the logs say of what is counted."""
+def examine_logs(accounts: Accounts, standings: Sequence[Standing], took_us: int) -> list[Result]:
+    """What the logs say of what is counted.
+
+    Args:
+        accounts: what the database says.
+        standings: the same, with the brokers' word.
+        took_us: at most so long after the database's clock was read the logs were looked at.
+    """
     behind = [_row(one) for one in standings if one.state in _BAD and one.lag_records]
+    late = [_row(one) for one in standings if one.lag_us is not None and one.lag_us > OLD_US]
     unowned = [_row(one) for one in standings if one.state is State.NO_OWNER and not one.lag_records]
     lost = [
         {
@@ -115,9 +131,10 @@ def examine_logs(accounts: Accounts, standings: Sequence[Standing]) -> list[Resu
     ]
     return [
         judged(PARTITIONS, behind),
+        judged(LATE, late, "What is counted is more than two minutes older than the newest record."),
         judged(OWNERS, unowned, "There is nothing to count, and nobody to count it."),
         judged(DATA_LOSS, lost, "Kafka has deleted records before they were counted."),
-        _log_ahead(accounts, standings),
+        _log_ahead(accounts, standings, took_us),
     ]
 
 
@@ -139,15 +156,18 @@ def examine_time_left(standings: Sequence[Standing], retention_us: int | None) -
     return judged(TIME_LEFT, rows, "Records have waited for half of their retention or longer.")
 
 
-def _log_ahead(accounts: Accounts, standings: Sequence[Standing]) -> Result:
+def _log_ahead(accounts: Accounts, standings: Sequence[Standing], took_us: int) -> Result:
     if accounts.topic is None or not accounts.topic.times_are_appends:
         return holds(LOG_AHEAD, "On this topic its writers choose the time.")
-    rows = [
-        {"partition": one.status.partition, "ahead_s": (one.log.newest_us - one.status.read_us) / 1e6}
+    ahead_us = {
+        one.status.partition: one.log.newest_us - one.status.read_us - took_us
         for one in standings
-        if one.log is not None
-        and one.log.newest_us is not None
-        and one.log.newest_us - one.status.read_us > AHEAD_US
+        if one.log is not None and one.log.newest_us is not None
+    }
+    rows = [
+        {"partition": partition, "ahead_s": by_us / 1e6}
+        for partition, by_us in ahead_us.items()
+        if by_us > AHEAD_US
     ]
     return judged(LOG_AHEAD, rows, "The newest record is from the future, by the database's clock.")
 

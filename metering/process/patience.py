@@ -1,5 +1,6 @@
 """Waiting for a server that is away: try again, and say so in the log and in readiness."""
 
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -45,7 +46,9 @@ _FORBIDDEN: Final = (GroupAuthorizationFailedError, TopicAuthorizationFailedErro
 
 def database_passes(error: Exception, _waited_s: float) -> bool:
     """Whether the same work may succeed later, and has certainly not been done."""
-    # A ValueError among them is asyncpg refusing an argument of ours.
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return True  # the server gets a certificate that is right
+    # Any other ValueError among them is asyncpg refusing an argument of ours.
     return isinstance(error, _DATABASE) and not isinstance(error, ValueError)
 
 

@@ -27,6 +27,7 @@ HEADERS: Final = {
 NOTHING: Final = "-"
 _PAGES: Final = {
     "/": ("Status", Scope.STATUS_READ),
+    "/findings": ("Findings", Scope.STATUS_READ),
     "/quarantine": ("Quarantine", Scope.STATUS_READ),
     "/customers": ("Customers", Scope.RATED_READ),
 }

@@ -251,3 +251,14 @@ class TestRate:
         assert response.status_code == 429
         assert int(response.headers["retry-after"]) > 0
         assert "welcome in" in text_of(response.text)
+
+
+async def test_findings_are_the_doctors_and_ask_each_server_once_for_all_who_look(api: Api) -> None:
+    visitor = await visit(api, await api.token())
+    text = await visitor.page("/findings")
+    found, _, rest = text.partition("Not looked at")
+    assert "observer info No observer is at work" in found
+    assert "metering observe" in found
+    assert "kafka" in rest.partition("As it should be")[0]
+    assert "postgres The database answers." in rest.partition("As it should be")[2]
+    assert await visitor.page("/findings") == text
