@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from drills.drill import Drill, Outcome
+from drills.drill import Drill
+from drills.rehearsal import Outcome, Rehearsal
 from drills.system import System
 from support.processes import Commands
 from support.prometheus import prometheus
@@ -27,8 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(pytest.mark.drill)
-            item.add_marker(pytest.mark.timeout(900))
+            item.add_marker(pytest.mark.timeout(1800))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -53,9 +53,19 @@ def _seconds(duration_s: float | None) -> str:
 
 
 @pytest.fixture
-def outcome(request: pytest.FixtureRequest) -> Iterator[Outcome]:
+def drill(request: pytest.FixtureRequest) -> Drill:
+    """What this test says of its fault."""
+    marker = request.node.get_closest_marker("drill")
+    assert marker is not None, "a drill has its `Drill` as its marker"
+    (one,) = marker.args
+    assert isinstance(one, Drill)
+    return one
+
+
+@pytest.fixture
+def outcome(request: pytest.FixtureRequest, drill: Drill) -> Iterator[Outcome]:
     """The table's row of this drill: named as the test is."""
-    one = Outcome(request.node.name.removeprefix("test_").replace("_", " "))
+    one = Outcome(request.node.name.removeprefix("test_").replace("_", " "), drill.alert)
     yield one
     request.config.stash[OUTCOMES].append(one)
 
@@ -70,7 +80,7 @@ async def system(
     system = System(commands, tmp_path, own_kafka, own_postgres, proxy)
     try:
         await system.set_up()
-        system.start("observer", "closer", "rater", "auditor")
+        system.start("observer", "closer", "rater", "auditor", "api")
         async with system.flowing(system.events):
             yield system
     finally:
@@ -85,10 +95,12 @@ async def _none(proxy: Proxy) -> bool:
 
 
 @pytest_asyncio.fixture
-async def drill(system: System, tmp_path: Path, outcome: Outcome) -> AsyncIterator[Drill]:
+async def rehearsal(
+    drill: Drill, system: System, tmp_path: Path, outcome: Outcome
+) -> AsyncIterator[Rehearsal]:
     if shutil.which("prometheus") is None:
         pytest.fail("A drill needs `prometheus` on the PATH (Debian: apt-get install prometheus).")
     folder = tmp_path / "prometheus"
     folder.mkdir()
     async with prometheus(folder, system.targets) as server:
-        yield Drill(system, server, outcome)
+        yield Rehearsal(drill, system, server, outcome)

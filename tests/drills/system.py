@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -11,7 +12,9 @@ from typing import Any, Final
 import asyncpg
 import yaml
 from confluent_kafka import Consumer, TopicPartition
-from faults.producing import producer
+from drills.console import Console
+from faults.producing import producer, send
+from faults.topic_log import murmur2_partition
 from faults.traffic import Sent
 from oracle.logs import rfc3339
 from support.processes import CommandProcess, Commands
@@ -27,6 +30,9 @@ TOPIC: Final = "usage.drill"
 PARTITIONS: Final = 4
 PACE_RECORDS: Final = 40
 """Published in a second, all the while."""
+
+ENDING_S: Final = 25
+"""Longest wait for a process that was told to end: it drains first."""
 
 SUBJECTS: Final = [f"subject-{number}" for number in range(40)]
 
@@ -44,6 +50,7 @@ COMMANDS: Final[Mapping[Process, str]] = {
     "rater": "rate",
     "observer": "observe",
     "auditor": "prove",
+    "api": "api",
 }
 
 
@@ -56,16 +63,22 @@ class Part:
     def __init__(self, commands: Commands, kind: Process, environment: Mapping[str, str]) -> None:
         self.kind = kind
         (self.port,) = free_ports(1)
-        self.command = f"metering {COMMANDS[kind]}"
         self._commands = commands
         self._environment = {"METERING_ADMIN_PORT": str(self.port), **environment}
         self.process = self.start()
 
-    def start(self, **environment: str) -> CommandProcess:
-        """Run its command; `environment` differs from now on."""
-        self._environment |= environment
+    def start(self) -> CommandProcess:
+        """Run its command."""
         self.process = self._commands.start(COMMANDS[self.kind], **self._environment)
         return self.process
+
+    def set(self, **environment: str) -> None:
+        """Give it these settings, from its next start on."""
+        self._environment |= environment
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process.exit_code is not None
 
     def kill(self) -> None:
         self.process.kill()
@@ -96,6 +109,8 @@ class System:
         self._folder = folder
         self._sent: list[dict[str, Any]] = []
         self._storm = AsyncExitStack()
+        (api_port,) = free_ports(1)
+        self._console = Console(api_port)
         contract = {
             "name": TOPIC,
             "partitions": PARTITIONS,
@@ -109,6 +124,7 @@ class System:
             "METERING_KAFKA_BOOTSTRAP_SERVERS": kafka.address,
             "METERING_POSTGRES_DSN": postgres.dsn(port=proxy.port),
             "METERING_TOPIC_FILE": str(self.write("topic.yaml", yaml.safe_dump(contract))),
+            "METERING_API_PORT": str(api_port),
         }
 
     async def set_up(self) -> None:
@@ -126,6 +142,17 @@ class System:
         self.parts += started
         return started
 
+    def set(self, **environment: str) -> None:
+        """Give these settings to whatever is started from now on."""
+        self._commands.environment |= environment
+
+    def start_all_again(self, **environment: str) -> None:
+        """Whatever runs is ended, and runs with these settings from now on."""
+        self.set(**environment)
+        for part in self.parts:
+            part.kill()
+            part.start()
+
     @property
     def targets(self) -> dict[str, list[int]]:
         """What Prometheus is to scrape."""
@@ -134,9 +161,44 @@ class System:
             targets.setdefault(part.kind, []).append(part.port)
         return targets
 
-    async def run(self, command: str, **environment: str) -> str:
+    async def run(self, command: str) -> str:
         """Run a command as it is written on a page, to its end, which must be good; give what it printed."""
-        return await self._commands.run(*command.split()[1:], **environment)
+        return await self._commands.run(*shlex.split(command)[1:])
+
+    async def type(self, line: str) -> None:
+        """Type a line of a page; a process of ours takes the place of one that has ended, if any has."""
+        words = shlex.split(line)
+        kind = next((kind for kind, command in COMMANDS.items() if words == ["metering", command]), None)
+        if kind is not None:
+            await self._start_again(kind)
+        elif words[0] == "metering":
+            await self.run(line)
+        else:
+            await self._do(words)
+
+    async def _start_again(self, kind: Process) -> None:
+        for part in self.parts:
+            if part.kind == kind and part.has_ended:
+                part.start()
+                return
+        self.start(kind)
+
+    async def _do(self, words: Sequence[str]) -> None:
+        """A command that is not ours: `kill`, of one of our processes."""
+        ending = [part for part in self.parts if words[0] == "kill" and str(part.process.pid) == words[-1]]
+        typed = await asyncio.create_subprocess_exec(*words)
+        assert await typed.wait() == 0, words
+        for part in ending:
+            await part.process.ended(deadline_s=ENDING_S)
+
+    async def log_in(self) -> None:
+        """Open the console, once it serves."""
+        create = "metering token create drill --scopes status:read --all-customers --json"
+        await self._console.log_in(json.loads(await self.run(create))["token"])
+
+    async def console(self) -> str:
+        """What the console shows now."""
+        return await self._console.text()
 
     async def doctor(self) -> dict[str, dict[str, Any]]:
         """What `metering doctor --json` finds, or cannot look at, by code."""
@@ -195,6 +257,15 @@ class System:
             with suppress(asyncio.CancelledError):
                 await task
             await asyncio.to_thread(through.flush, 10)
+
+    async def misplace(self, records: Sequence[Sent]) -> None:
+        """Publish these to partitions that their keys do not belong to, without waiting for replicas."""
+        through = producer(self.kafka.address, enable_idempotence=False, acks=1)
+        wrong = [
+            one._replace(partition=(murmur2_partition(one.key or b"", PARTITIONS) + 1) % PARTITIONS)
+            for one in records
+        ]
+        await asyncio.to_thread(send, through, TOPIC, wrong)
 
     async def end_offset(self, partition: int) -> int:
         """Where the log of a partition ends."""

@@ -1,6 +1,8 @@
 """Somebody has changed what was counted."""
 
+import pytest
 from drills.drill import Drill
+from drills.rehearsal import Rehearsal
 
 from metering.dev.conditions import until
 
@@ -21,10 +23,11 @@ WITH taken AS (
 """
 
 
-async def test_corrupted_window_row(drill: Drill) -> None:
-    system = drill.system
+@pytest.mark.drill(Drill("MeteringTotalsWrong", doctor={"proof", "window_totals"}, console="wrong of"))
+async def test_corrupted_window_row(rehearsal: Rehearsal) -> None:
+    system = rehearsal.system
     system.start("worker")
-    await drill.all_is_well()
+    await rehearsal.all_is_well()
     async with system.database() as somebody:
         await somebody.execute(AS_ONE_WHO_KNOWS_HOW)
 
@@ -33,25 +36,24 @@ async def test_corrupted_window_row(drill: Drill) -> None:
 
         assert await until(there_is_one, deadline_s=150)
         (window,) = await somebody.fetch(FINAL)
-        await drill.fires(
-            "MeteringTotalsWrong",
-            lambda: somebody.execute(CHANGE, *window, 1),
-            doctor={"proof", "window_totals"},
-        )
-        await drill.clears(lambda: somebody.execute(CHANGE, *window, -1))
+        await rehearsal.fires(lambda: somebody.execute(CHANGE, *window, 1))
+        await rehearsal.clears(lambda: somebody.execute(CHANGE, *window, -1))
 
 
-async def test_missing_ledger_row(drill: Drill) -> None:
-    system = drill.system
+@pytest.mark.drill(
+    Drill(
+        "MeteringLedgerBroken",
+        doctor={"proof", "ledger_gap"},
+        console="or does not add up",
+        consequences={"MeteringTotalsWrong"},
+    )
+)
+async def test_missing_ledger_row(rehearsal: Rehearsal) -> None:
+    system = rehearsal.system
     system.start("worker")
-    await drill.all_is_well()
+    await rehearsal.all_is_well()
     async with system.database() as somebody:
         await somebody.execute(AS_ONE_WHO_KNOWS_HOW)
         await somebody.execute("CREATE TABLE saved AS SELECT * FROM batch LIMIT 0")
-        await drill.fires(
-            "MeteringLedgerBroken",
-            lambda: somebody.execute(REMOVE),
-            consequences={"MeteringTotalsWrong"},
-            doctor={"proof", "ledger_gap"},
-        )
-        await drill.clears(lambda: somebody.execute("INSERT INTO batch SELECT * FROM saved"))
+        await rehearsal.fires(lambda: somebody.execute(REMOVE))
+        await rehearsal.clears(lambda: somebody.execute("INSERT INTO batch SELECT * FROM saved"))

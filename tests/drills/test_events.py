@@ -3,7 +3,9 @@
 import time
 from collections.abc import Sequence
 
+import pytest
 from drills.drill import Drill
+from drills.rehearsal import Rehearsal
 from drills.system import CATALOG, Make
 from faults.traffic import Sent
 from oracle.logs import rfc3339
@@ -13,37 +15,39 @@ from metering.dev.conditions import until
 HOUR_US = 3_600_000_000
 
 
-async def test_poison_storm(drill: Drill) -> None:
-    await storm(drill, "MeteringPoisonStorm", lambda count: [Sent(b"subject-1", b"{")] * count, "refused")
+@pytest.mark.drill(Drill("MeteringPoisonStorm", doctor={"refused"}, console="not_json"))
+async def test_poison_storm(rehearsal: Rehearsal) -> None:
+    await storm(rehearsal, lambda count: [Sent(b"subject-1", b"{")] * count)
 
 
-async def test_conflict_storm(drill: Drill) -> None:
-    system = drill.system
-    await storm(
-        drill,
-        "MeteringConflictStorm",
-        lambda count: system.copies(count, data={"n": 2, "model": "large"}),
-        "refused",
-    )
+@pytest.mark.drill(Drill("MeteringConflictStorm", doctor={"refused"}, console=" conflict"))
+async def test_conflict_storm(rehearsal: Rehearsal) -> None:
+    system = rehearsal.system
+    await storm(rehearsal, lambda count: system.copies(count, data={"n": 2, "model": "large"}))
 
 
-async def test_duplicate_storm(drill: Drill) -> None:
-    system = drill.system
-    await storm(drill, "MeteringDuplicateStorm", lambda count: system.copies(count) * 5, "copies")
+@pytest.mark.drill(Drill("MeteringDuplicateStorm", doctor={"copies"}, console="copies arrived, and"))
+async def test_duplicate_storm(rehearsal: Rehearsal) -> None:
+    system = rehearsal.system
+    await storm(rehearsal, lambda count: system.copies(count) * 5)
 
 
-async def test_clock_skew_of_a_producer(drill: Drill) -> None:
-    system = drill.system
+@pytest.mark.drill(Drill("MeteringProducerClockAhead", doctor={"refused"}, console="in_future"))
+async def test_clock_skew_of_a_producer(rehearsal: Rehearsal) -> None:
+    system = rehearsal.system
 
     def ahead(count: int) -> Sequence[Sent]:
         return system.events(count, time=rfc3339(time.time_ns() // 1000 + HOUR_US))
 
-    await storm(drill, "MeteringProducerClockAhead", ahead, "refused")
+    await storm(rehearsal, ahead)
 
 
-async def test_cardinality_explosion(drill: Drill) -> None:
+@pytest.mark.drill(
+    Drill("MeteringCardinalityExplosion", doctor={"other_groups"}, console="were counted in the series")
+)
+async def test_cardinality_explosion(rehearsal: Rehearsal) -> None:
     """An id has got into a field that a meter groups by."""
-    system = drill.system
+    system = rehearsal.system
 
     def exploding(count: int) -> Sequence[Sent]:
         return [
@@ -54,14 +58,19 @@ async def test_cardinality_explosion(drill: Drill) -> None:
             )
         ]
 
-    await storm(drill, "MeteringCardinalityExplosion", exploding, "other_groups")
+    await storm(rehearsal, exploding)
 
 
-async def test_catalog_with_an_error(drill: Drill) -> None:
+@pytest.mark.drill(
+    Drill(
+        "MeteringMeterCannotRead", doctor={"refused"}, console="value_missing", act=["metering catalog apply"]
+    )
+)
+async def test_catalog_with_an_error(rehearsal: Rehearsal) -> None:
     """A meter is told to read a field that no event has."""
-    system = drill.system
+    system = rehearsal.system
     system.start("worker")
-    await drill.all_is_well()
+    await rehearsal.all_is_well()
     wrong = CATALOG.replace("value: n", "value: amount")
     assert wrong != CATALOG
 
@@ -69,33 +78,34 @@ async def test_catalog_with_an_error(drill: Drill) -> None:
         await system.apply_catalog(wrong)
 
         async def cannot_read() -> bool:
-            return bool(await drill.prometheus.query('metering_meter_events_total{outcome="error"} > 0'))
+            return bool(await rehearsal.prometheus.query('metering_meter_events_total{outcome="error"} > 0'))
 
         assert await until(cannot_read, deadline_s=120)
 
-    await drill.fires("MeteringMeterCannotRead", in_force, doctor={"refused"})
-    await drill.clears(lambda: system.apply_catalog(CATALOG), command="metering catalog apply")
+    await rehearsal.fires(in_force)
+    await rehearsal.clears(FILE=system.write("catalog.yaml", CATALOG))
 
 
-async def test_source_silent(drill: Drill) -> None:
+@pytest.mark.drill(Drill("MeteringSourceSilent", doctor={"silence"}, console="has had no events for longer"))
+async def test_source_silent(rehearsal: Rehearsal) -> None:
     """A meter that had events every second has none; by the log's time that is known after a minute."""
-    system = drill.system
+    system = rehearsal.system
     system.start("worker")
     await system.storm(lambda count: system.events(count, type="upload"))
-    await drill.all_is_well()
+    await rehearsal.all_is_well()
 
     async def has_a_past() -> bool:
-        return bool(await drill.prometheus.query('metering_meter_silent{meter="uploads"} == 0'))
+        return bool(await rehearsal.prometheus.query('metering_meter_silent{meter="uploads"} == 0'))
 
     assert await until(has_a_past, deadline_s=180)
-    await drill.fires("MeteringSourceSilent", system.end_storm, doctor={"silence"}, within_s=100)
-    await drill.clears(lambda: system.storm(lambda count: system.events(count, type="upload")))
+    await rehearsal.fires(system.end_storm, within_s=100)
+    await rehearsal.clears(lambda: system.storm(lambda count: system.events(count, type="upload")))
 
 
-async def storm(drill: Drill, alert: str, make: Make, doctor: str) -> None:
+async def storm(rehearsal: Rehearsal, make: Make) -> None:
     """A producer begins to send such records beside the others, and stops."""
-    system = drill.system
+    system = rehearsal.system
     system.start("worker")
-    await drill.all_is_well()
-    await drill.fires(alert, lambda: system.storm(make), doctor={doctor})
-    await drill.clears(system.end_storm)
+    await rehearsal.all_is_well()
+    await rehearsal.fires(lambda: system.storm(make))
+    await rehearsal.clears(system.end_storm)

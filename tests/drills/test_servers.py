@@ -1,60 +1,87 @@
-"""Servers that are away, or slow."""
+"""Servers that are away, or slow, or that somebody cannot get to."""
 
+import os
+import shutil
+from pathlib import Path
+
+import pytest
 from drills.drill import Drill
+from drills.rehearsal import Rehearsal
 from drills.system import TOPIC
 from faults.administering import Administrator
+from support.certificates import Authority
+from support.proxy import Proxy
+
+from aggregator.store.connection import Connection
+from metering.dev.conditions import until
+from metering.dev.postgres.server import PostgresServer
 
 
-async def test_postgres_down(drill: Drill) -> None:
-    drill.system.start("worker")
-    await drill.all_is_well()
-    await drill.fires("MeteringPostgresDown", drill.system.postgres.kill, doctor={"postgres"})
-    await drill.clears(drill.system.postgres.start)
+@pytest.mark.drill(Drill("MeteringPostgresDown", doctor={"postgres"}, console="database_unavailable"))
+async def test_postgres_down(rehearsal: Rehearsal) -> None:
+    rehearsal.system.start("worker")
+    await rehearsal.all_is_well()
+    await rehearsal.fires(rehearsal.system.postgres.kill)
+    await rehearsal.clears(rehearsal.system.postgres.start)
 
 
-async def test_kafka_down(drill: Drill) -> None:
-    drill.system.start("worker")
-    await drill.all_is_well()
-    await drill.fires("MeteringKafkaDown", drill.system.kafka.kill, doctor={"kafka"})
-    await drill.clears(drill.system.kafka.start)
+@pytest.mark.drill(Drill("MeteringKafkaDown", doctor={"kafka"}, console="kafka is away"))
+async def test_kafka_down(rehearsal: Rehearsal) -> None:
+    rehearsal.system.start("worker")
+    await rehearsal.all_is_well()
+    await rehearsal.fires(rehearsal.system.kafka.kill)
+    await rehearsal.clears(rehearsal.system.kafka.start)
 
 
-async def test_postgres_slow(drill: Drill) -> None:
+@pytest.mark.drill(Drill("MeteringPostgresSlow", doctor={"speed"}, console="The database takes"))
+async def test_postgres_slow(rehearsal: Rehearsal) -> None:
     """Each of its answers takes long, and no one of them too long."""
-    system = drill.system
+    system = rehearsal.system
     system.start("worker")
-    await drill.all_is_well()
+    await rehearsal.all_is_well()
 
     def takes(latency_s: float) -> None:
         system.proxy.latency_s = latency_s
 
-    await drill.fires("MeteringPostgresSlow", lambda: takes(0.25), doctor={"speed"})
-    await drill.clears(lambda: takes(0))
+    await rehearsal.fires(lambda: takes(0.25))
+    await rehearsal.clears(lambda: takes(0))
 
 
-async def test_retention_short(drill: Drill) -> None:
-    """Somebody shortens it, as for a disk that is filling."""
-    system = drill.system
-    system.start("worker")
-    await drill.all_is_well()
-    somebody = Administrator(system.kafka.address, TOPIC)
-    await drill.fires(
+@pytest.mark.drill(
+    Drill(
         "MeteringDataLossNear",
-        lambda: somebody.set_config("retention.ms", "3600000"),
         doctor={"topic_config", "retention"},
+        console="events may be",
+        act=["metering topics apply"],
     )
-    command = "metering topics apply"
-    await drill.clears(lambda: system.run(command), command=command)
+)
+async def test_retention_short(rehearsal: Rehearsal) -> None:
+    """Somebody shortens it, as for a disk that is filling."""
+    system = rehearsal.system
+    system.start("worker")
+    await rehearsal.all_is_well()
+    somebody = Administrator(system.kafka.address, TOPIC)
+    await rehearsal.fires(lambda: somebody.set_config("retention.ms", "3600000"))
+    await rehearsal.clears()
 
 
-async def test_wrong_password(drill: Drill) -> None:
+@pytest.mark.drill(
+    Drill(
+        "MeteringNoWorker",
+        doctor={"partitions"},
+        console="without an owner",
+        act=["metering worker"],
+        consequences={"MeteringNotScraped", "MeteringNotReady"},
+    )
+)
+async def test_wrong_password(rehearsal: Rehearsal) -> None:
     """A login's password is changed, and the sessions that it had end."""
-    system = drill.system
+    system = rehearsal.system
     async with system.database() as owner:
         await owner.execute("CREATE ROLE app SUPERUSER LOGIN PASSWORD 'right'")
         dsn = f"postgresql://app:right@127.0.0.1:{system.proxy.port}/postgres"
         (worker,) = system.start("worker", METERING_POSTGRES_DSN=dsn)
-        await drill.all_is_well()
+        await rehearsal.all_is_well()
 
         async def changed() -> None:
             await owner.execute("ALTER ROLE app PASSWORD 'other'")
@@ -62,12 +89,111 @@ async def test_wrong_password(drill: Drill) -> None:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'"
             )
 
-        await drill.fires(
-            "MeteringNoWorker",
-            changed,
-            consequences={"MeteringNotScraped", "MeteringNotReady"},
-            doctor={"partitions"},
+        await rehearsal.fires(changed)
+        worker.set(METERING_POSTGRES_DSN=dsn.replace("right", "other"))
+        await rehearsal.clears()
+
+
+@pytest.mark.drill(Drill("MeteringPostgresDown", doctor={"postgres"}, console="database_unavailable"))
+async def test_expired_certificate(rehearsal: Rehearsal, tmp_path: Path) -> None:
+    """The database's certificate ends, and nobody who checks it logs in any more."""
+    system = rehearsal.system
+    authority = Authority(tmp_path)
+    good, expired = authority.certificate("good", days=1), authority.certificate("expired", days=-1)
+    async with system.database() as owner:
+        await owner.execute("ALTER SYSTEM SET ssl = on")
+        await shows(owner, system.postgres, *good)
+        dsn = system.postgres.dsn(port=system.proxy.port)
+        system.start("worker")
+        system.start_all_again(
+            METERING_POSTGRES_DSN=f"{dsn}?sslmode=verify-full&sslrootcert={authority.file}"
         )
-        worker.kill()
-        right = f"postgresql://app:other@127.0.0.1:{system.proxy.port}/postgres"
-        await drill.clears(lambda: worker.start(METERING_POSTGRES_DSN=right), command=worker.command)
+        await rehearsal.all_is_well()
+
+        async def ends() -> None:
+            await shows(owner, system.postgres, *expired)
+            system.proxy.cut()
+
+        await rehearsal.fires(ends)
+        await rehearsal.clears(lambda: shows(owner, system.postgres, *good))
+
+
+async def shows(owner: Connection, server: PostgresServer, certificate: Path, key: Path) -> None:
+    """Let a server prove with these, from its next connection on, who it is."""
+    account = server.data.stat()
+    for file, name in ((certificate, "server.crt"), (key, "server.key")):
+        shutil.copy(file, server.data / name)
+        (server.data / name).chmod(0o600)
+        os.chown(server.data / name, account.st_uid, account.st_gid)
+    loaded_at = await owner.fetchval("SELECT pg_conf_load_time()")
+    await owner.execute("SELECT pg_reload_conf()")
+
+    async def is_loaded() -> bool:
+        return bool(await owner.fetchval("SELECT pg_conf_load_time() > $1", loaded_at))
+
+    assert await until(is_loaded, deadline_s=30)
+
+
+@pytest.mark.drill(
+    Drill(
+        "MeteringNotReady",
+        doctor={"partitions"},
+        console="without an owner",
+        act=["kill PID", "metering worker"],
+        consequences={
+            "MeteringNotScraped",
+            "MeteringPartitionUnowned",
+            "MeteringPartitionStalled",
+            "MeteringPostgresSlow",
+            "MeteringFinalityBlocked",
+        },
+    )
+)
+async def test_network_that_lets_one_worker_down(rehearsal: Rehearsal) -> None:
+    """It keeps its place in the group, and cannot get at the database."""
+    system = rehearsal.system
+    way = Proxy(system.postgres.port)
+    await way.listen()
+    try:
+        system.start("worker")
+        (cut_off,) = system.start("worker", METERING_POSTGRES_DSN=system.postgres.dsn(port=way.port))
+        await rehearsal.all_is_well()
+
+        def broken() -> None:
+            way.refuse()
+            way.cut()
+
+        await rehearsal.fires(broken)
+        cut_off.set(METERING_POSTGRES_DSN=system.postgres.dsn(port=system.proxy.port))
+        await rehearsal.clears(PID=cut_off.process.pid)
+    finally:
+        await way.close()
+
+
+@pytest.mark.drill(
+    Drill(
+        "MeteringOutboxStuck",
+        doctor={"topic_config"},
+        console="config min.insync.replicas",
+        act=["metering topics apply"],
+        consequences={"MeteringFinalityBlocked", "MeteringNotReady"},
+    )
+)
+async def test_topic_that_takes_nothing(rehearsal: Rehearsal) -> None:
+    """It wants more replicas than it has, and a record lies in the wrong partition."""
+    system = rehearsal.system
+    system.start("worker")
+    await rehearsal.all_is_well()
+    somebody = Administrator(system.kafka.address, TOPIC)
+
+    async def misplaced() -> None:
+        await somebody.set_config("min.insync.replicas", "2")
+        await system.misplace(system.events(1))
+
+        async def waits() -> bool:
+            return bool(await rehearsal.prometheus.query("max(metering_outbox_pending) > 0"))
+
+        assert await until(waits, deadline_s=60)
+
+    await rehearsal.fires(misplaced)
+    await rehearsal.clears()

@@ -1,73 +1,162 @@
 """Workers that are killed, frozen, or not there."""
 
+import pytest
 from drills.drill import Drill
-from drills.system import TOPIC
+from drills.rehearsal import Rehearsal
+from drills.system import CATALOG, TOPIC, System
 from faults.administering import Administrator
+from support.proxy import Proxy
 
 from metering.dev.conditions import until
 
 
-async def test_worker_killed(drill: Drill) -> None:
+@pytest.mark.drill(Drill("MeteringNotScraped", act=["metering worker"]))
+async def test_worker_killed(rehearsal: Rehearsal) -> None:
     """Another takes its partitions, so nobody is hurt."""
-    killed, _ = drill.system.start("worker", "worker")
-    await drill.all_is_well()
-    await drill.fires("MeteringNotScraped", killed.kill)
-    await drill.clears(killed.start, command=killed.command)
+    killed, _ = rehearsal.system.start("worker", "worker")
+    await rehearsal.all_is_well()
+    await rehearsal.fires(killed.kill)
+    await rehearsal.clears()
 
 
-async def test_no_worker(drill: Drill) -> None:
-    (worker,) = drill.system.start("worker")
-    await drill.all_is_well()
-    await drill.fires(
+@pytest.mark.drill(
+    Drill(
         "MeteringNoWorker",
-        worker.kill,
+        doctor={"partitions"},
+        console="without an owner",
+        act=["metering worker"],
         consequences={"MeteringNotScraped", "MeteringPartitionLate"},
-        doctor={"partitions"},
     )
-    await drill.clears(worker.start, command=worker.command)
+)
+async def test_no_worker(rehearsal: Rehearsal) -> None:
+    (worker,) = rehearsal.system.start("worker")
+    await rehearsal.all_is_well()
+    await rehearsal.fires(worker.kill)
+    await rehearsal.clears()
 
 
-async def test_worker_frozen(drill: Drill) -> None:
-    """It keeps its connection and its partitions; only that nothing moves gives it away."""
-    (worker,) = drill.system.start("worker")
-    await drill.all_is_well()
-    await drill.fires(
+@pytest.mark.drill(
+    Drill(
+        "MeteringPartitionUnowned",
+        doctor={"partitions"},
+        console="without an owner",
+        act=["metering worker"],
+        consequences={"MeteringNotScraped", "MeteringFinalityBlocked", "MeteringPartitionLate"},
+    )
+)
+async def test_partition_unowned(rehearsal: Rehearsal) -> None:
+    """The group was told to wait ten minutes for a worker that is dead."""
+    patience = {"METERING_SESSION_TIMEOUT_S": "600"}
+    dead, _ = rehearsal.system.start("worker", "worker", **patience)
+    await rehearsal.all_is_well()
+    await rehearsal.fires(dead.kill)
+    await rehearsal.clears()
+
+
+@pytest.mark.drill(
+    Drill(
+        "MeteringPartitionLate",
+        doctor={"late"},
+        console="What is counted is more than two minutes older",
+        act=["kill PID", "metering worker"],
+        consequences={"MeteringNotScraped", "MeteringNoWorker"},
+    )
+)
+async def test_partition_late(rehearsal: Rehearsal) -> None:
+    """Somebody has set flushes so small that each, far from its database, takes longer than its records."""
+    system = rehearsal.system
+    way = Proxy(system.postgres.port)
+    await way.listen()
+    try:
+        (worker,) = system.start("worker", METERING_POSTGRES_DSN=system.postgres.dsn(port=way.port))
+        await rehearsal.all_is_well()
+
+        async def backlog() -> None:
+            way.latency_s = 0.05
+            worker.kill()
+            worker.set(METERING_FLUSH_RECORDS="4")
+            worker.start()
+
+            async def nearly_late() -> bool:
+                return bool(await rehearsal.prometheus.query("max(metering_lag_time_seconds) > 110"))
+
+            assert await until(nearly_late, deadline_s=400)
+
+        await rehearsal.fires(backlog)
+        worker.set(METERING_FLUSH_RECORDS="")  # as if it were not set
+        await rehearsal.clears(PID=worker.process.pid)
+    finally:
+        await way.close()
+
+
+@pytest.mark.drill(
+    Drill(
+        "MeteringPartitionRewound",
+        doctor={"partitions"},
+        console="rewound: the log",
+        act=[
+            "metering migrate",
+            "metering topics apply",
+            "metering catalog apply",
+            "metering worker",
+            "metering close",
+            "metering rate",
+            "metering observe",
+            "metering prove",
+            "metering api",
+        ],
+        consequences={
+            "MeteringPartitionStopped",
+            "MeteringNotReady",
+            "MeteringLedgerBroken",
+            "MeteringNoWorker",
+            "MeteringNotScraped",
+            "MeteringFinalityBlocked",
+        },
+    )
+)
+async def test_topic_made_anew(rehearsal: Rehearsal) -> None:
+    """Somebody deletes the topic, and makes it once more: a person hands over to a schema that counts it."""
+    system = rehearsal.system
+    system.start("worker")
+    await rehearsal.all_is_well()
+
+    async def made_anew() -> None:
+        await Administrator(system.kafka.address, TOPIC).delete_topic()
+        await system.run("metering topics apply")
+
+    def another_schema() -> None:
+        for part in system.parts:
+            part.kill()
+        system.set(METERING_POSTGRES_SCHEMA="second")
+
+    await rehearsal.fires(made_anew)
+    await rehearsal.clears(another_schema, FILE=system.write("catalog.yaml", CATALOG))
+
+
+@pytest.mark.drill(
+    Drill(
         "MeteringPartitionStalled",
-        worker.freeze,
-        consequences={"MeteringNotScraped", "MeteringNoWorker", "MeteringFinalityBlocked"},
         doctor={"partitions"},
+        console="stalled: there are records to count",
+        act=["kill -9", "metering worker"],
+        consequences={"MeteringNotScraped", "MeteringNoWorker", "MeteringFinalityBlocked"},
     )
-    await drill.clears(lambda: (worker.kill(), worker.start()), command=worker.command)
+)
+async def test_worker_frozen(rehearsal: Rehearsal) -> None:
+    """It keeps its connection and its partitions; only that nothing moves gives it away."""
+    (worker,) = rehearsal.system.start("worker")
+    await rehearsal.all_is_well()
+    await rehearsal.fires(worker.freeze)
+    await rehearsal.clears(PID=worker.process.pid)
 
 
-async def test_partition_stopped(drill: Drill) -> None:
-    """Retention has deleted what nobody counted: a person books it as lost."""
-    system = drill.system
-    (worker,) = system.start("worker")
-    await drill.all_is_well()
-    worker.kill()
-    async with system.database() as connection:
-        next_offset = await connection.fetchval(
-            "SELECT next_offset FROM ingest_partition WHERE partition = 0"
-        )
-    begins = next_offset + 20
-
-    async def deleted() -> None:
-        async def grown() -> bool:
-            return await system.end_offset(0) > begins
-
-        assert await until(grown, deadline_s=60)
-        await Administrator(system.kafka.address, TOPIC).delete_records({0: begins})
-        worker.start()
-
-    async def decided() -> None:
-        await system.run(f"metering partition skip 0 --to {begins} --reason drill")
-        worker.kill()
-        worker.start()
-
-    await drill.fires(
+@pytest.mark.drill(
+    Drill(
         "MeteringPartitionStopped",
-        deleted,
+        doctor={"stops"},
+        console="offset_out_of_range",
+        act=["metering partition skip", "kill PID", "metering worker"],
         consequences={
             "MeteringDataLost",
             "MeteringNotReady",
@@ -76,6 +165,59 @@ async def test_partition_stopped(drill: Drill) -> None:
             "MeteringNoWorker",
             "MeteringPartitionUnowned",
         },
-        doctor={"stops"},
     )
-    await drill.clears(decided, command="metering partition skip")
+)
+async def test_partition_stopped(rehearsal: Rehearsal) -> None:
+    """Retention has deleted what nobody counted: a person books it as lost."""
+    system = rehearsal.system
+    (worker,) = system.start("worker")
+    await rehearsal.all_is_well()
+    worker.kill()
+    begins = await beyond_what_is_counted(system)
+
+    async def deleted() -> None:
+        await Administrator(system.kafka.address, TOPIC).delete_records({0: begins})
+        worker.start()
+
+    await rehearsal.fires(deleted)
+    await rehearsal.clears(PARTITION=0, OFFSET=begins, WHY="drill", PID=worker.process.pid)
+
+
+@pytest.mark.drill(
+    Drill(
+        "MeteringDataLost",
+        doctor={"data_loss"},
+        console="without an owner",
+        act=["metering partition skip", "metering worker"],
+        consequences={
+            "MeteringNoWorker",
+            "MeteringNotScraped",
+            "MeteringPartitionLate",
+            "MeteringFinalityBlocked",
+        },
+    )
+)
+async def test_data_lost(rehearsal: Rehearsal) -> None:
+    """No worker was there for as long as the log is kept: known before one is back to find it."""
+    system = rehearsal.system
+    (worker,) = system.start("worker")
+    await rehearsal.all_is_well()
+    worker.kill()
+    begins = await beyond_what_is_counted(system)
+    await rehearsal.fires(lambda: Administrator(system.kafka.address, TOPIC).delete_records({0: begins}))
+    await rehearsal.clears(PARTITION=0, OFFSET=begins, WHY="drill")
+
+
+async def beyond_what_is_counted(system: System) -> int:
+    """An offset of partition 0 that nobody has counted, once its log has come so far."""
+    async with system.database() as connection:
+        next_offset = await connection.fetchval(
+            "SELECT next_offset FROM ingest_partition WHERE partition = 0"
+        )
+    begins: int = next_offset + 20
+
+    async def grown() -> bool:
+        return await system.end_offset(0) > begins
+
+    assert await until(grown, deadline_s=60)
+    return begins

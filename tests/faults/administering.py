@@ -34,6 +34,10 @@ class Administrator:
         """Give the topic more partitions."""
         await _done(self._admin.create_partitions([NewPartitions(self._topic, count)]))
 
+    async def delete_topic(self) -> None:
+        """Delete the topic, with everything in it."""
+        await _done(self._admin.delete_topics([self._topic]))
+
     async def set_config(self, name: str, value: str) -> None:
         """Set one of the topic's configs."""
         entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)

@@ -45,3 +45,6 @@ def alerts() -> list[Alert]:
         for rule in rules()
         if "alert" in rule
     ]
+
+
+ALERTS_BY_NAME: Final[Mapping[str, Alert]] = {one.name: one for one in alerts()}
