@@ -45,7 +45,7 @@ PULSE: Final = "  - {name: pulse, event_type: none, aggregation: count, window: 
 
 GUARDED, BARE = "guarded", "bare"
 CASES: Final = {"first comparison": CATALOG, "looked up": CATALOG + PULSE}
-STAMP: Final = Stamp(None, "load/refusal.py")
+STAMP: Final = Stamp(None, None, "load/refusal.py")
 WARM_UP_FLUSHES: Final = 2
 
 DROP_GUARDS: Final = """

@@ -11,9 +11,10 @@ from schemas.instant import HOUR_US
 
 
 class Stamp(NamedTuple):
-    """Who writes: the trace of this flush, and the worker's version and instance."""
+    """Who writes: the trace of this flush and its span there, and the worker's version and instance."""
 
     trace_id: str | None
+    span_id: str | None
     worker: str
 
 

@@ -192,20 +192,27 @@ async def cross(connection: Connection, notices: Mapping[Key, Sequence[rated.Thr
     return len(new)
 
 
-async def batch_traces(
+class BatchSpan(NamedTuple):
+    """Where a batch stands in its trace: both ids in hexadecimal."""
+
+    trace_id: str
+    span_id: str
+
+
+async def batch_spans(
     connection: Connection, period: RatedPeriod, catalog: RatingCatalog, limit: int
-) -> list[str]:
-    """The traces of batches that counted what a period was rated on, some of them."""
+) -> list[BatchSpan]:
+    """The spans of batches that counted what a period was rated on, some of them."""
     subjects = {subject for segment in period.segments for subject in segment.subscription.terms.subjects}
     rows = await connection.fetch(
-        STATEMENTS["batch_traces"],
+        STATEMENTS["batch_spans"],
         sorted(meters_read(period, catalog.meters)),
         sorted(subjects),
         period.start_us,
         period.end_us,
         limit,
     )
-    return [row["trace_id"] for row in rows]
+    return [BatchSpan(*row) for row in rows]
 
 
 def _cuts(

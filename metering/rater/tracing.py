@@ -1,23 +1,20 @@
-"""A span of what one transaction has rated, which names the traces of the batches that it rests on."""
+"""A span of what one transaction has rated, with links to the spans of the batches that it rests on."""
 
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, SpanContext, TraceFlags
 
 from aggregator.store import rating
 from aggregator.store.connection import Connection
-from aggregator.store.rating import Done
+from aggregator.store.rating import BatchSpan, Done
 from aggregator.store.terms import RatingCatalog
 from metering.process.exclusive import Turn
 
 MAX_PERIODS: Final = 8
-MAX_TRACES: Final = 32
-
-BATCH_TRACES: Final = "metering.batch.trace_ids"
-"""The ledger keeps a batch's trace, and not its span: so they are named here, and not linked."""
+MAX_LINKS: Final = 32
 
 
 @asynccontextmanager
@@ -29,15 +26,25 @@ async def traced(
     with turn.tracer.start_as_current_span("rate", start_time=began_ns) as span:
         span.set_attributes({"metering.rated.versions": versions, "metering.rated.count": done.versions})
         yield
-        await _name_batches(span, turn.connection, done, catalog)
+        await _link_batches(span, turn.connection, done, catalog)
 
 
-async def _name_batches(span: Span, connection: Connection, done: Done, catalog: RatingCatalog) -> None:
-    """Name at most 32 traces, of at most 8 of the periods: it must cost nothing beside the rating."""
+async def _link_batches(span: Span, connection: Connection, done: Done, catalog: RatingCatalog) -> None:
+    """Link to at most 32 batches, of at most 8 of the periods: it must cost nothing beside the rating."""
     if not span.is_recording():
         return
-    found: set[str] = set()
+    found: set[BatchSpan] = set()
     for period in done.written[:MAX_PERIODS]:
-        if len(found) < MAX_TRACES:
-            found.update(await rating.batch_traces(connection, period, catalog, MAX_TRACES - len(found)))
-    span.set_attribute(BATCH_TRACES, sorted(found))
+        if len(found) < MAX_LINKS:
+            found.update(await rating.batch_spans(connection, period, catalog, MAX_LINKS - len(found)))
+    for batch in sorted(found):
+        span.add_link(_context(batch))
+
+
+def _context(batch: BatchSpan) -> SpanContext:
+    return SpanContext(
+        int(batch.trace_id, 16),
+        int(batch.span_id, 16),
+        is_remote=True,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
+    )

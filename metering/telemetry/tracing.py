@@ -52,6 +52,12 @@ class BatchTrace:
         context = self._span.get_span_context()
         return trace.format_trace_id(context.trace_id) if self._span.is_recording() else None
 
+    @property
+    def span_id(self) -> str | None:
+        """The id within the trace as 16 hexadecimal digits; None when nothing is traced."""
+        context = self._span.get_span_context()
+        return trace.format_span_id(context.span_id) if self._span.is_recording() else None
+
     def link_producers(self, records: Sequence[LogRecord]) -> None:
         """Link to at most 32 producer spans, taken evenly from the records' `traceparent` headers."""
         if self._span.is_recording():

@@ -49,6 +49,7 @@ class Flusher:
         epochs: Mapping[int, int],
         kinds: Mapping[int, str],
         trace_id: str | None,
+        span_id: str | None,
     ) -> None:
         """Commit these batches in one transaction, however long the database is away.
 
@@ -59,7 +60,7 @@ class Flusher:
             asyncpg.IntegrityConstraintViolationError: what is stored contradicts a batch.
             asyncio.CancelledError: the flush may or may not have been committed.
         """
-        stamp = Stamp(trace_id, self._worker)
+        stamp = Stamp(trace_id, span_id, self._worker)
 
         async def attempt() -> bool:
             try:

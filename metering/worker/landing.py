@@ -70,6 +70,7 @@ class Lander:
                     {work.owned.partition: work.owned.epoch for work in works},
                     self._current.catalog.kinds,
                     trace.trace_id,
+                    trace.span_id,
                 )
             except CatalogMoved:
                 await self._current.reload()

@@ -79,7 +79,7 @@ class Owner:
             {partition: holding.epoch for partition, holding in self.holdings.items()},
             self._catalog.kinds,
             self._cache,
-            Stamp(None, self.name),
+            Stamp(None, None, self.name),
         )
 
     async def resolve(self, partitions: list[int]) -> Resolution:

@@ -26,7 +26,7 @@ class Span(NamedTuple):
     name: str
     trace_id: str
     span_id: str
-    links: frozenset[str]  # trace ids
+    links: frozenset[tuple[str, str]]  # trace and span ids
     attributes: Mapping[str, Any]
 
 
@@ -69,7 +69,7 @@ class Collector:
                     span.name,
                     span.trace_id.hex(),
                     span.span_id.hex(),
-                    frozenset(link.trace_id.hex() for link in span.links),
+                    frozenset((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
                     _attributes(span.attributes),
                 )
                 for scope in resource.scope_spans

@@ -55,9 +55,9 @@ SELECT pg_advisory_xact_lock_shared(hashtextextended('catalog of ' || current_sc
 -- name: insert_batches
 INSERT INTO batch (
     partition, first_offset, next_offset, epoch, log_time, accepted, duplicate, conflict, quarantined, tick, gap,
-    lost, unmetered, late_by_pipeline, catalog_head, trace_id, worker
+    lost, unmetered, late_by_pipeline, catalog_head, trace_id, span_id, worker
 )
-SELECT g.*, $16::text, $17::text
+SELECT g.*, $16::text, $17::text, $18::text
 FROM unnest(
     $1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[], $7::bigint[],
     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],

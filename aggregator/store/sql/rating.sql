@@ -109,19 +109,19 @@ SELECT
     AND NOT EXISTS (SELECT FROM pending_cut AS c WHERE c.cut <= $1)
 FROM rater_progress AS p
 
--- name: batch_traces
--- Traces of the batches that first and last counted into each window of meter versions $1 and subjects $2 that starts
+-- name: batch_spans
+-- Spans of the batches that first and last counted into each window of meter versions $1 and subjects $2 that starts
 -- in [$3, $4): at most $5 of them.
-SELECT DISTINCT b.trace_id
+SELECT DISTINCT b.trace_id, b.span_id
 FROM series AS s
 JOIN usage_window AS w ON w.series_id = s.series_id
 CROSS JOIN LATERAL (VALUES (w.first_offset), (w.last_offset)) AS o (record_offset)
 CROSS JOIN LATERAL (
-    SELECT c.trace_id FROM batch AS c
+    SELECT c.trace_id, c.span_id FROM batch AS c
     WHERE c.partition = w.shard AND c.first_offset <= o.record_offset
     ORDER BY c.first_offset DESC
     LIMIT 1
 ) AS b
 WHERE s.meter_version_id = ANY ($1::integer[]) AND s.subject = ANY ($2::text[])
-    AND w.window_start >= $3 AND w.window_start < $4 AND b.trace_id IS NOT NULL
+    AND w.window_start >= $3 AND w.window_start < $4 AND b.span_id IS NOT NULL
 LIMIT $5

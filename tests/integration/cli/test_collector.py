@@ -10,7 +10,6 @@ from support.collector import Behaviour, Collector, Span, collecting
 from support.processes import Commands
 
 from aggregator.store.connection import StoreOptions, connect
-from metering.rater.tracing import BATCH_TRACES
 
 TOPIC = "name: collected\npartitions: 2\nclock: record\nretention_ms: -1\n"
 CATALOG = """\
@@ -98,19 +97,19 @@ async def test_a_rating_leads_to_the_batches_it_rests_on_and_these_to_who_publis
 
     published = the_span(collector, "metering-publisher", "publish")
     batches = [one for one in collector.spans if one.name == f"process {settings['METERING_TOPIC']}"]
-    assert published.trace_id in {link for batch in batches for link in batch.links}
+    assert published.trace_id in {trace for batch in batches for trace, _ in batch.links}
     traces = {batch.trace_id for batch in batches}
 
     connection = await connect(settings["METERING_POSTGRES_DSN"], StoreOptions(schema="metering"))
-    rows = await connection.fetch("SELECT DISTINCT trace_id FROM batch WHERE accepted > 0")
+    rows = await connection.fetch("SELECT trace_id, span_id FROM batch WHERE accepted > 0")
     await connection.close()
-    kept = {row["trace_id"] for row in rows}
-    assert kept <= traces
+    kept = {tuple(row) for row in rows}
+    assert kept <= {(batch.trace_id, batch.span_id) for batch in batches}
 
     rated = the_span(collector, "metering-rater", "rate")
     assert rated.attributes["metering.rated.versions"] == "first"
-    assert set(rated.attributes[BATCH_TRACES]) <= kept
-    assert rated.attributes[BATCH_TRACES]
+    assert rated.links
+    assert rated.links <= kept
 
     lines = {(line.service, line.event): line for line in collector.lines}
     flushed = [line for line in collector.lines if line.event == "flushed"]

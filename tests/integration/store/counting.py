@@ -12,7 +12,7 @@ from aggregator.store.flush import flush
 from aggregator.store.ledger import Stamp
 from metering.dev.conditions import until
 
-STAMP = Stamp("4bf92f3577b34da6a3ce929d0e0e4736", "0.1.0/tests")
+STAMP = Stamp("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "0.1.0/tests")
 
 
 @dataclass

@@ -63,7 +63,7 @@ async def test_everything_of_a_batch_is_written(store: Store) -> None:
     ledger = await store.owner.fetchrow("SELECT * FROM batch")
     assert ledger is not None
     assert (ledger["epoch"], ledger["catalog_head"], ledger["log_time"]) == (1, 1, T0 + MINUTE_US)
-    assert (ledger["trace_id"], ledger["worker"]) == STAMP
+    assert (ledger["trace_id"], ledger["span_id"], ledger["worker"]) == STAMP
     adjustment = await store.owner.fetchrow(
         "SELECT * FROM adjustment WHERE meter_version_id = $1", METER_IDS["unique"]
     )

@@ -132,7 +132,7 @@ def test_a_batch_is_one_span_with_a_child_per_step(seen: Seen) -> None:
         pass
     with pytest.raises(ZeroDivisionError), batch.step("flush"):
         raise ZeroDivisionError
-    trace_id = batch.trace_id
+    trace_id, span_id = batch.trace_id, batch.span_id
     batch.end(first_offset=0)
     spans = seen.finished()
     root = spans["process usage.events"]
@@ -142,6 +142,7 @@ def test_a_batch_is_one_span_with_a_child_per_step(seen: Seen) -> None:
         assert spans[name].parent == root.context
     assert root.parent is None
     assert trace_id == format_trace_id(root.context.trace_id)
+    assert span_id == format_span_id(root.context.span_id)
     assert spans["flush"].status.status_code is StatusCode.ERROR
     assert [link.context.span_id for link in root.links] == [1, 2]
 
@@ -172,6 +173,7 @@ def test_without_an_endpoint_nothing_is_traced_and_nothing_starts() -> None:
         telemetry.instruments.add(catalogue.TICKS)
     batch.end()
     assert batch.trace_id is None
+    assert batch.span_id is None
     telemetry.close()
 
 
