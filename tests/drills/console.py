@@ -8,7 +8,7 @@ import requests
 from integration.api.visitor import HTML, OWN_FORM, text_of
 
 PAGES: Final = ("/", "/findings")
-_ANSWER_S: Final = 30
+_ANSWER_S: Final = 120
 
 
 class Console:

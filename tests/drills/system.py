@@ -31,7 +31,10 @@ PARTITIONS: Final = 4
 PACE_RECORDS: Final = 40
 """Published in a second, all the while."""
 
-ENDING_S: Final = 25
+COMMAND_S: Final = 300
+"""Longest wait for a command: a slow database, or a busy machine, makes it slow."""
+
+ENDING_S: Final = 60
 """Longest wait for a process that was told to end: it drains first."""
 
 SUBJECTS: Final = [f"subject-{number}" for number in range(40)]
@@ -163,7 +166,7 @@ class System:
 
     async def run(self, command: str) -> str:
         """Run a command as it is written on a page, to its end, which must be good; give what it printed."""
-        return await self._commands.run(*shlex.split(command)[1:])
+        return await self._commands.run(*shlex.split(command)[1:], deadline_s=COMMAND_S)
 
     async def type(self, line: str) -> None:
         """Type a line of a page; a process of ours takes the place of one that has ended, if any has."""
@@ -203,7 +206,7 @@ class System:
     async def doctor(self) -> dict[str, dict[str, Any]]:
         """What `metering doctor --json` finds, or cannot look at, by code."""
         process = self._commands.start("doctor", "--json")
-        await process.ended(deadline_s=150)  # a slow database makes it slow
+        await process.ended(deadline_s=COMMAND_S)
         lines = [json.loads(line) for line in process.output.read_text().splitlines()]
         return {line["code"]: line for line in lines if line["result"] != "ok"}
 
