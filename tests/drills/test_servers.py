@@ -1,7 +1,5 @@
 """Servers that are away, or slow, or that somebody cannot get to."""
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,10 +9,9 @@ from drills.system import TOPIC
 from faults.administering import Administrator
 from support.certificates import Authority
 from support.proxy import Proxy
+from support.tls import TlsFront
 
-from aggregator.store.connection import Connection
 from metering.dev.conditions import until
-from metering.dev.postgres.server import PostgresServer
 
 
 @pytest.mark.drill(Drill("MeteringPostgresDown", doctor={"postgres"}, console="database_unavailable"))
@@ -100,38 +97,24 @@ async def test_expired_certificate(rehearsal: Rehearsal, tmp_path: Path) -> None
     system = rehearsal.system
     authority = Authority(tmp_path)
     good, expired = authority.certificate("good", days=1), authority.certificate("expired", days=-1)
-    async with system.database() as owner:
-        await owner.execute("ALTER SYSTEM SET ssl = on")
-        await shows(owner, system.postgres, *good)
-        dsn = system.postgres.dsn(port=system.proxy.port)
+    front = TlsFront(system.proxy.port, good)
+    await front.listen()
+    try:
         system.start("worker")
         system.start_all_again(
-            METERING_POSTGRES_DSN=f"{dsn}?sslmode=verify-full&sslrootcert={authority.file}"
+            METERING_POSTGRES_DSN=f"{system.postgres.dsn(port=front.port)}"
+            f"?sslmode=verify-full&sslrootcert={authority.file}"
         )
         await rehearsal.all_is_well()
 
-        async def ends() -> None:
-            await shows(owner, system.postgres, *expired)
+        def shows(certificate: tuple[Path, Path]) -> None:
+            front.certificate = certificate
             system.proxy.cut()
 
-        await rehearsal.fires(ends)
-        await rehearsal.clears(lambda: shows(owner, system.postgres, *good))
-
-
-async def shows(owner: Connection, server: PostgresServer, certificate: Path, key: Path) -> None:
-    """Let a server prove with these, from its next connection on, who it is."""
-    account = server.data.stat()
-    for file, name in ((certificate, "server.crt"), (key, "server.key")):
-        shutil.copy(file, server.data / name)
-        (server.data / name).chmod(0o600)
-        os.chown(server.data / name, account.st_uid, account.st_gid)
-    loaded_at = await owner.fetchval("SELECT pg_conf_load_time()")
-    await owner.execute("SELECT pg_reload_conf()")
-
-    async def is_loaded() -> bool:
-        return bool(await owner.fetchval("SELECT pg_conf_load_time() > $1", loaded_at))
-
-    assert await until(is_loaded, deadline_s=30)
+        await rehearsal.fires(lambda: shows(expired))
+        await rehearsal.clears(lambda: shows(good))
+    finally:
+        await front.close()
 
 
 @pytest.mark.drill(

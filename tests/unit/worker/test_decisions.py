@@ -1,4 +1,5 @@
 import asyncio
+import ssl
 
 import asyncpg
 import pytest
@@ -31,6 +32,7 @@ from schemas.codes import Code
     "error",
     [
         ConnectionRefusedError(),
+        ssl.SSLCertVerificationError("certificate has expired"),
         TimeoutError(),
         asyncpg.ConnectionDoesNotExistError(),
         asyncpg.InterfaceError("connection is closed"),
