@@ -17,7 +17,7 @@ from aggregator import session
 from aggregator.access import Scope
 from aggregator.health.finding import Finding, Kind
 from aggregator.store import proof, tokens
-from schemas.instant import HOUR_US, format_time
+from schemas.instant import HOUR_US, MINUTE_US, format_time
 
 NO_BROKER = "127.0.0.1:1"
 
@@ -157,6 +157,16 @@ async def test_without_brokers_what_the_database_knows_is_shown_and_the_rest_sai
     assert response.status_code == 503
     assert "kafka is away." in said
     assert "usage_sum" in said
+
+
+async def test_who_has_stopped_to_send_is_told(api: Api, store: Store) -> None:
+    for minute in range(40):
+        said = [Spoken(time_us=T0 + minute * MINUTE_US, source=name) for name in ("/billing", "/orders")]
+        heard = said if minute <= 35 else said[:1]
+        await store.flush(store.logs[0].batch(heard), store.logs[1].batch(said[:1]))
+    page = text_of((await (await visit(api, await api.token())).get("/")).text)
+    assert f"/orders has sent nothing since {format_time(T0 + 35 * MINUTE_US)}" in page
+    assert "/billing has sent nothing" not in page
 
 
 class TestWithBrokers:

@@ -97,6 +97,8 @@ async def test_what_nobody_counts_is_without_an_owner_and_what_is_counted_is_ok(
     assert 0 <= seen["freshness_s"] < 600
     assert [one["meter"] for one in seen["meters"]] == ["calls"]
 
+    assert seen["silent_sources"] == []
+
     worker.kill()
 
     async def is_gone() -> bool:
@@ -107,6 +109,22 @@ async def test_what_nobody_counts_is_without_an_owner_and_what_is_counted_is_ok(
     assert "(gone)" in (await ready("status")).out  # it has counted a moment ago: nothing is wrong yet
     write("metering.toml", 'topic_file = "topic.yaml"\nhealth_window_s = 0.001\n')
     assert (await look(ready, Exit.PROBLEMS))["state"] == "no_owner"
+
+
+async def test_who_has_stopped_to_send_is_named(ready: Metering, settings: dict[str, str]) -> None:
+    connection = await asyncpg.connect(settings["METERING_POSTGRES_DSN"])
+    await connection.execute("UPDATE metering.ingest_partition SET frontier = '2026-11-28T12:00:00Z'")
+    await connection.execute(
+        "INSERT INTO metering.source_activity (partition, hour, source, minutes, others) VALUES"
+        " (0, '2026-11-28T11:00:00Z', '/orders', (1::bigint << 60) - 1, 0),"
+        " (1, '2026-11-28T11:00:00Z', '/billing', (1::bigint << 57) - 1, 0)"
+    )
+    await connection.close()
+    (seen,) = (await ready("status", "--json", exits=Exit.PROBLEMS)).lines
+    assert seen["silent_sources"] == [{"source": "/billing", "since": "2026-11-28T11:56:00Z"}]
+    shown = (await ready("status", exits=Exit.PROBLEMS)).out
+    assert "/billing has sent nothing for 0:04:00" in shown
+    assert "/orders" not in shown
 
 
 async def test_a_stop_is_the_worst_and_is_shown_whoever_has_it(

@@ -48,7 +48,7 @@ async def test_who_stops_is_silent_until_heard_again(store: Store) -> None:
                 heard[source].append(minute)
                 said[chance.randrange(2)].append(Spoken(time_us=T0 + minute * MINUTE_US, source=source))
         for partition, events in said.items():  # so both frontiers come so far
-            events.append(Spoken(time_us=T0 + minute * MINUTE_US + 30, source="/clock"))
+            events.append(Spoken(time_us=T0 + minute * MINUTE_US + 59_000_000, source="/clock"))
             await store.flush(store.logs[partition].batch(events))
         accounts = await read_accounts(store.owner)
         await along.read(store.owner, accounts)
