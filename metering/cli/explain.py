@@ -118,7 +118,7 @@ def _show_total(name: str, found: ExplainedTotal) -> None:
 def _line_row(line: LineAccount) -> tuple[object, ...]:
     facts = line.stored or line.recounted or {}
     by_partition: dict[int, list[int]] = {}
-    for account in line.accounts:
+    for account in filter(_is_logged, line.accounts):
         by_partition.setdefault(account.partition, []).extend(account.offsets)
     offsets = "; ".join(f"{p}: {min(o)}..{max(o)}" for p, o in sorted(by_partition.items()))
     batches = {(a.partition, b.first_offset) for a in line.accounts for b in a.batches}
@@ -224,9 +224,15 @@ def differences(account: Account, rule: MeterRule) -> Iterator[str]:
                 yield f"{where}: {name} is stored as {_plain(value)}, the log says {_plain(again)}."
 
 
+def _is_logged(account: Account) -> bool:
+    """A correction stands in no partition."""
+    return account.kind != CORRECTION
+
+
 def _row(account: Account, rule: MeterRule) -> tuple[object, ...]:
     facts = account.stored or account.recounted or {}
     first, last = account.offsets
+    offsets = f"{first}" if first == last else f"{first}..{last}"
     result = Text("equal", "green") if account.is_equal else Text("differs", "bold red")
     return (
         f"{rule.meter}",
@@ -234,12 +240,12 @@ def _row(account: Account, rule: MeterRule) -> tuple[object, ...]:
         _group_text(account, rule),
         time_text(account.key.start_us),
         account.kind,
-        str(account.partition),
-        f"{first}" if first == last else f"{first}..{last}",
+        str(account.partition) if _is_logged(account) else None,
+        offsets if _is_logged(account) else None,
         len(account.batches),
         facts["events"],
         _plain(facts["value"]) if facts["value"] is not None else len(facts.get("members") or ()) or "-",
-        Text("not in the log", "yellow") if account.kind == CORRECTION else result,
+        result if _is_logged(account) else Text("not in the log", "yellow"),
     )
 
 

@@ -33,8 +33,8 @@ def publish(
     *,
     csv: Annotated[Path | None, Parameter(help="A CSV file with a header, instead of JSON lines.")] = None,
     mapping: Annotated[Path | None, Parameter(help="Which CSV column goes where (YAML).")] = None,
-    tick: Annotated[bool, Parameter(negative=(), help="End with ticks at the greatest time.")] = False,
-    tick_after: Annotated[str | None, Parameter(help="End with ticks this much later: 15m, 2h.")] = None,
+    tick: Annotated[bool, Parameter(negative=(), help="End with ticks at the newest event's time.")] = False,
+    tick_after: Annotated[str | None, Parameter(help="End with ticks this much after it: 15m, 2h.")] = None,
     strict: Annotated[bool, Parameter(negative=(), help="Stop at the first refused line.")] = False,
     as_json: Json = False,
 ) -> Exit:
@@ -115,7 +115,12 @@ class _Run:
                 on_refused=self._on_refused,
                 on_progress=lambda size_bytes: progress.advance(task, size_bytes),
             )
-            if self.tick_after_us is not None and publisher.newest_us is not None:
+            if self.tick_after_us is not None:
+                if publisher.newest_us is None:
+                    raise UsageError(
+                        "ticks_without_events",
+                        "No event was published, so there is no time to tick at: give some that were.",
+                    )
                 await publisher.tick(publisher.newest_us + self.tick_after_us)
 
     def _on_refused(self, number: int, refusal: EventRefused) -> None:

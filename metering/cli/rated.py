@@ -214,10 +214,15 @@ def _group(group: Group | None) -> str:
 
 def _state(document: RatedTotal | ProvisionalTotal) -> str:
     if isinstance(document, ProvisionalTotal):
-        return (
-            f"Provisional: all until {document.log_time or 'the first record of every partition'} is in it."
-        )
-    difference = (
-        "" if document.difference is None else f", {document.difference.amount} more than the one before"
-    )
-    return f"Version {document.version}{difference}: all adjustments until {document.cut} are in it."
+        if document.log_time is None:
+            return "Provisional: what is counted so far is in it; not every partition has a record yet."
+        return f"Provisional: all until {document.log_time} is in it."
+    return f"Version {document.version}{_change(document)}: all adjustments until {document.cut} are in it."
+
+
+def _change(document: RatedTotal) -> str:
+    if document.difference is None:
+        return ""
+    amount = document.difference.amount
+    than = "less" if amount.startswith("-") else "more"
+    return f", {amount.removeprefix('-')} {than} than the one before"

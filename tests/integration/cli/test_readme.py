@@ -70,3 +70,4 @@ async def test_the_walk_of_the_readme_ends_with_the_right_amount(
     (total,) = news["data"]
     assert total["id"] == "acme-storage/2026-01-01T10:00:00Z/1"
     assert (total["customer"], total["amount"], total["unrounded_amount"]) == ("acme", "5.46", "5.456")
+    assert "4.86 EUR (unrounded 4.863). Version 2, 0.6 less than the one before" in out

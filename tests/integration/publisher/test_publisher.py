@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +27,7 @@ from schemas.partitioner import PARTITIONERS
 from schemas.topic import TopicContract
 from schemas.wire import Event, Void, decode
 
+CONTRACTS = Path(__file__).parents[3] / "docs" / "contracts.md"
 NOW_US = parse_time_us("2023-11-16T18:00:00Z")
 RECORD_CLOCK = {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
 
@@ -247,3 +251,28 @@ async def test_what_the_broker_did_not_take_is_told_once(
 
 async def _wait(receipt: Receipt) -> Delivered:
     return await receipt
+
+
+async def test_the_page_shows_how_to_publish_from_python(
+    settings: Settings, topic: TopicFactory, tmp_path: Path
+) -> None:
+    """Its own program, and nothing else."""
+    name = await topic(partitions=4)
+    (tmp_path / "topic.yaml").write_text(f"{{name: {name}, partitions: 4}}")
+    page = CONTRACTS.read_text()
+    program = page[page.index("```python\n") + len("```python\n") :].split("\n```")[0]
+    environment = {
+        "METERING_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "METERING_TOPIC_FILE": str(tmp_path / "topic.yaml"),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, env=os.environ | environment
+    )
+    assert await process.wait() == 0
+    published, withdrawn = await read_all(settings.kafka_bootstrap_servers, name)
+    event = decode(published.value, published.headers)
+    void = decode(withdrawn.value, withdrawn.headers)
+    assert isinstance(event, Event)
+    assert isinstance(void, Event)
+    assert isinstance(void.control, Void)
+    assert (void.id, void.source) == (event.id, event.source)
