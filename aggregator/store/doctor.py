@@ -22,15 +22,15 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "topic_partitions": "The schema must have exactly one row per partition of its topic.",
         "ledger_gap": "The ledger's ranges must join: an offset is accounted for twice or not at all.",
         "ledger_ends": "The ledger must begin and end where its partition does.",
-        "ledger_partition": "The ledger names a partition that the topic does not have.",
+        "ledger_partition": "The ledger must name only partitions that the topic has.",
         "ledger_time": "The ledger's frontiers must not fall, and must end at the partition's frontier.",
         "outcome_counters": "A partition's counters must be the sums of its ledger.",
         "lost_reason": "Every lost offset must have been skipped by somebody, with a reason.",
         "ids": "There must be one remembered or dropped id per accepted event.",
         "meter_ledger": "Both ledgers must agree on how many events matched a meter.",
-        "meter_version": "The second ledger names a meter version that does not exist.",
-        "series_meter": "A series belongs to a meter version that does not exist.",
-        "window_series": "A window, a member or an adjustment belongs to a series that does not exist.",
+        "meter_version": "The second ledger must name only meter versions that exist.",
+        "series_meter": "A series must belong to a meter version that exists.",
+        "window_series": "A window, a member or an adjustment must belong to a series that exists.",
         "window_totals": "Windows must re-add to the second ledger's events and sums.",
         "adjustment_totals": "Late events and voids must re-add to the second ledger's events and sums.",
         "corrections": "Every correction must be of a promotion, and every promotion have all of its rows.",
@@ -58,7 +58,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "rated_documents": "What stands beside a rated document must be what the document says.",
         "rated_sums": "Lines must add up to charges, charges to segments, segments to the rated total.",
         "rated_periods": "Rated periods must not overlap, and the next begin where the last one ended.",
-        "rated_terms": "A rated total names a version of its terms that does not exist.",
+        "rated_terms": "A rated total must name versions of its terms that exist.",
     }
 )
 """What is checked, by code; the statement of each is named `doctor_<code>`."""

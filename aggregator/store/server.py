@@ -32,6 +32,17 @@ class WrongGrant(NamedTuple):
     wanted: bool
 
 
+class BlockingSession(NamedTuple):
+    """A session that holds a lock for which others wait."""
+
+    pid: int
+    login: str | None
+    application: str
+    state: str | None  # None: not for this login to see, as `since_us`
+    since_us: int | None  # when its transaction began
+    waiting: int  # sessions
+
+
 async def server(connection: Connection) -> Server:
     """The server that this connection leads to."""
     rows = await connection.fetch(STATEMENTS["server_settings"])
@@ -43,6 +54,12 @@ async def server(connection: Connection) -> Server:
         found["full_page_writes"],
         found["synchronous_commit"],
     )
+
+
+async def blocking(connection: Connection, waited_us: int) -> list[BlockingSession]:
+    """Sessions with locks for which others have waited for at least so long, the worst first."""
+    rows = await connection.fetch(STATEMENTS["blocking_sessions"], waited_us)
+    return [BlockingSession(*row) for row in rows]
 
 
 async def clock_us(connection: Connection) -> int:

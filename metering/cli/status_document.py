@@ -4,7 +4,7 @@ from typing import Any
 
 from aggregator.finality import MeterFinality
 from metering.cli.output import time_text
-from metering.observer.counted import CLOSER, RATER, Accounts
+from metering.observer.counted import DUTIES, Accounts
 from metering.observer.look import KAFKA, POSTGRES, Look, Standing
 
 
@@ -19,8 +19,7 @@ def document(seen: Look) -> dict[str, Any]:
         "state_of": [] if group is None else list(group.partitions),
         "catalog_head": None if accounts is None else accounts.catalog_head,
         "closing": None if accounts is None else time_text(accounts.closing_us),
-        "closer": None if accounts is None else accounts.at_work[CLOSER],
-        "rater": None if accounts is None else accounts.at_work[RATER],
+        **{duty: None if accounts is None else accounts.at_work[duty] for duty in DUTIES},
         "proof": None if accounts is None else _proof(accounts),
         "newest_event_time": None if accounts is None else time_text(accounts.newest_event_us),
         "freshness_s": None if accounts is None else _seconds(accounts.freshness_us),

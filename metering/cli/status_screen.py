@@ -9,7 +9,7 @@ from rich.text import Text
 from aggregator.finality import MeterFinality, Waiting
 from aggregator.health.partition import State
 from metering.cli.output import duration_text, table, time_text
-from metering.observer.counted import CLOSER, RATER, Accounts
+from metering.observer.counted import DUTIES, Accounts
 from metering.observer.look import Look, Standing
 from metering.observer.sources import SilentSource
 
@@ -40,6 +40,8 @@ def _parts(seen: Look) -> Iterator[RenderableType]:
         return
     if seen.group is not None:
         yield Text(seen.group.sentence, _STYLES[seen.group.state])
+    if gone := [str(one.partition) for one in accounts.partitions if not one.is_connected]:
+        yield Text(f"No worker is connected for: {', '.join(gone)}. Start `metering worker`.", "yellow")
     for stop in accounts.stops:
         yield Text.assemble(
             (f"{stop.code}", "bold red"), f": partition {stop.partition}, offset {stop.offset}: {stop.seen}"
@@ -136,7 +138,7 @@ def _remarks(accounts: Accounts, quarantine: Mapping[str, int]) -> Iterator[Text
     if accounts.newest_event_us is not None:
         age = "" if accounts.freshness_us is None else f", {duration_text(accounts.freshness_us)} ago"
         yield Text(f"The newest event that is counted is of {time_text(accounts.newest_event_us)}{age}.")
-    at_work = ", ".join(f"{duty}: {accounts.at_work[duty] or 'nobody'}" for duty in (CLOSER, RATER))
+    at_work = ", ".join(f"{duty}: {accounts.at_work[duty] or 'nobody'}" for duty in DUTIES)
     yield Text(f"At work: {at_work}. Catalog head {accounts.catalog_head}.")
     yield _proof(accounts)
     refused = ", ".join(f"{count:,} {code}" for code, count in quarantine.items())

@@ -60,9 +60,10 @@ def found(
     rows: Sequence[Mapping[str, Any]] = (),
     row_count: int | None = None,
 ) -> Result:
-    """It is not as it should be."""
+    """It is not as it should be; a finding without words of its own says what does not hold."""
     count = len(rows) if row_count is None else row_count
-    return Result(check, Outcome.FOUND, sentence or check.sentence, rows[:_ROWS_SHOWN], count)
+    said = sentence or f"This does not hold: {check.sentence}"
+    return Result(check, Outcome.FOUND, said, rows[:_ROWS_SHOWN], count)
 
 
 def judged(

@@ -9,6 +9,7 @@ from aggregator.store import server as store
 from aggregator.store.connection import Connection
 from aggregator.store.server import Server
 from metering.doctor.check import Check, Result, found, holds, judged
+from metering.texts import time_text
 from schemas.catalog import Meter
 
 OLDEST_POSTGRES: Final = 16
@@ -16,6 +17,9 @@ NEWEST_POSTGRES: Final = 18
 SKEW_S: Final = 1.0
 SLOW_S: Final = 0.1
 """A flush has about ten statements, each of which waits for the one before."""
+
+WAITED_US: Final = 1_000_000
+"""Locks of ours are held for as long as a flush takes."""
 
 _TRIES: Final = 3
 _LOSES_COMMITS: Final = "off"
@@ -56,7 +60,13 @@ SPEED: Final = Check(
     f"The database answers a statement that does nothing within {SLOW_S * 1000:.0f} ms.",
     "Look at the network between, at the database's load, and at what its sessions wait for.",
 )
-CHECKS: Final = (POSTGRES_VERSION, DURABILITY, GRANTS, CATALOG, CLOCK_SKEW, SPEED)
+BLOCKING: Final = Check(
+    "blocking",
+    Severity.INFO,
+    "No session waits for a lock that another one keeps.",
+    "If nobody needs it, end it with `SELECT pg_terminate_backend(PID)`: what waits goes on by itself.",
+)
+CHECKS: Final = (POSTGRES_VERSION, DURABILITY, GRANTS, CATALOG, CLOCK_SKEW, SPEED, BLOCKING)
 
 
 async def examine(connection: Connection) -> list[Result]:
@@ -70,6 +80,7 @@ async def examine(connection: Connection) -> list[Result]:
         await _catalog(connection),
         await _skew(connection),
         await _speed(connection),
+        await _blocking(connection),
     ]
 
 
@@ -125,3 +136,18 @@ async def _speed(connection: Connection) -> Result:
     return found(
         SPEED, f"The database takes {least_s * 1000:.0f} ms to answer a statement that does nothing."
     )
+
+
+async def _blocking(connection: Connection) -> Result:
+    rows = [
+        {
+            "pid": one.pid,
+            "login": one.login,
+            "application": one.application,
+            "state": one.state,
+            "since": time_text(one.since_us),
+            "waiting": one.waiting,
+        }
+        for one in await store.blocking(connection, WAITED_US)
+    ]
+    return judged(BLOCKING, rows, "A session keeps a lock for which others wait.")

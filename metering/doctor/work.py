@@ -42,8 +42,8 @@ LATE: Final = Check(
 OWNERS: Final = Check(
     "owners",
     Severity.INFO,
-    "Every partition has an owner.",
-    "Start workers: without an owner nobody writes ticks, and nothing more becomes final.",
+    "Every partition has an owner that is connected.",
+    "Start `metering worker`: without an owner nothing is counted, and nothing more becomes final.",
 )
 DATA_LOSS: Final = Check(
     "data_loss",
@@ -87,7 +87,13 @@ RATER_AT_WORK: Final = Check(
     "What can be rated is rated.",
     "Start `metering rate`, or look at the log of the one at work.",
 )
-ABOUT_WORK: Final = (STOPS, FINALITY, CLOSER_AT_WORK, RATER_AT_WORK, OBSERVER_AT_WORK)
+DUTIES_AT_WORK: Final = Check(
+    "duties",
+    Severity.INFO,
+    "A closer and a rater are at work.",
+    "Start what the rows name: until then nothing becomes final, or nothing is rated.",
+)
+ABOUT_WORK: Final = (STOPS, FINALITY, CLOSER_AT_WORK, RATER_AT_WORK, DUTIES_AT_WORK, OBSERVER_AT_WORK)
 """Known from the database alone."""
 
 ABOUT_LOGS: Final = (PARTITIONS, LATE, OWNERS, DATA_LOSS, LOG_AHEAD)
@@ -100,10 +106,11 @@ def examine_work(accounts: Accounts, waiting: WaitingWork) -> list[Result]:
     """What the database says of those at work."""
     stops = [stop._asdict() for stop in accounts.stops]
     return [
-        judged(STOPS, stops),
+        judged(STOPS, stops, "The worker of a partition may not count on, and a person has to decide."),
         _finality(accounts),
         _closer(accounts, waiting),
         _rater(accounts, waiting),
+        _duties(accounts),
         _observer(accounts),
     ]
 
@@ -116,9 +123,13 @@ def examine_logs(accounts: Accounts, standings: Sequence[Standing], took_us: int
         standings: the same, with the brokers' word.
         took_us: at most so long after the database's clock was read the logs were looked at.
     """
-    behind = [_row(one) for one in standings if one.state in _BAD and one.lag_records]
+    waiting = [one for one in standings if one.state in _BAD and one.lag_records]
     late = [_row(one) for one in standings if one.lag_us is not None and one.lag_us > OLD_US]
-    unowned = [_row(one) for one in standings if one.state is State.NO_OWNER and not one.lag_records]
+    unowned = [
+        _row(one)
+        for one in standings
+        if (one.state is State.NO_OWNER or not one.status.is_connected) and one not in waiting
+    ]
     lost = [
         {
             "partition": one.status.partition,
@@ -130,9 +141,9 @@ def examine_logs(accounts: Accounts, standings: Sequence[Standing], took_us: int
         if one.log is not None and one.log.start_offset > one.status.next_offset
     ]
     return [
-        judged(PARTITIONS, behind),
+        judged(PARTITIONS, [_row(one) for one in waiting], "Records wait, and nobody counts them."),
         judged(LATE, late, "What is counted is more than two minutes older than the newest record."),
-        judged(OWNERS, unowned, "There is nothing to count, and nobody to count it."),
+        judged(OWNERS, unowned, "No worker is connected for these partitions."),
         judged(DATA_LOSS, lost, "Kafka has deleted records before they were counted."),
         _log_ahead(accounts, standings, took_us),
     ]
@@ -223,6 +234,16 @@ def _closer(accounts: Accounts, waiting: WaitingWork) -> Result:
         return holds(CLOSER_AT_WORK, f"{holder} is at work.")
     since = duration_text(read_us - closed_us)
     return found(CLOSER_AT_WORK, f"{holder} has the turn, and has closed nothing for {since}.", late)
+
+
+def _duties(accounts: Accounts) -> Result:
+    rows = [
+        {"duty": duty, "command": command}
+        for duty, command in ((CLOSER, "metering close"), (RATER, "metering rate"))
+        if accounts.at_work[duty] is None
+    ]
+    nobody = " and ".join(f"no {row['duty']}" for row in rows).capitalize()
+    return judged(DUTIES_AT_WORK, rows, f"{nobody} is at work.")
 
 
 def _observer(accounts: Accounts) -> Result:

@@ -15,7 +15,8 @@ from metering.observer.logs import Counted
 CLOSER: Final = "closer"
 RATER: Final = "rater"
 OBSERVER: Final = "observer"
-DUTIES: Final = (CLOSER, RATER, OBSERVER, "auditor")
+AUDITOR: Final = "auditor"
+DUTIES: Final = (CLOSER, RATER, OBSERVER, AUDITOR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,18 @@ WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'server_versio
 -- name: server_clock
 SELECT clock_timestamp()
 
+-- name: blocking_sessions
+-- Of other logins' sessions only those with `pg_read_all_stats` see since when, and in which state.
+SELECT
+    h.pid, h.usename AS login, h.application_name AS application, h.state, h.xact_start AS since,
+    count(DISTINCT l.pid) AS waiting
+FROM pg_locks AS l
+CROSS JOIN LATERAL unnest(pg_blocking_pids(l.pid)) AS b (pid)
+JOIN pg_stat_activity AS h ON h.pid = b.pid
+WHERE NOT l.granted AND l.waitstart < clock_timestamp() - $1::interval
+GROUP BY h.pid, h.usename, h.application_name, h.state, h.xact_start
+ORDER BY waiting DESC, h.pid
+
 -- name: waiting_work
 -- What closer and rater have to do: periods that can be rated by what is closed, and when the last close was.
 SELECT

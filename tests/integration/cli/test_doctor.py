@@ -1,5 +1,6 @@
 """Each fault that somebody can cause is named by the check that is there for it."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from support.topics import admin_client
 
 from metering.broker import broker_admin, change_configs, read_topic
 from metering.cli.exits import Exit
+from metering.dev.conditions import until
 from metering.settings import Settings
 
 EVENT = {
@@ -69,6 +71,8 @@ UPDATE metering.quarantine SET refused_at = now() - interval '1 hour';
 UPDATE metering.series SET is_other = false, groups = '{}';
 UPDATE metering.ingest_partition SET frontier = now() - interval '17 minutes 30 seconds';
 """
+HOLD = "SELECT 1 FROM metering.ingest_partition WHERE partition = 0 FOR UPDATE"
+HAS_WAITED = "SELECT true FROM pg_locks WHERE NOT granted AND waitstart < clock_timestamp() - interval '2 s'"
 
 
 @pytest_asyncio.fixture
@@ -108,11 +112,14 @@ async def test_what_is_new_has_no_owner_and_less_retention_than_repairs_reach(re
     seen = await found(ready, Exit.OK)
     assert {code: one["severity"] for code, one in seen.items()} == {
         "owners": "info",
+        "duties": "info",
         "observer": "info",
         "auditor": "info",
         "horizon": "info",
     }
     assert [row["partition"] for row in seen["owners"]["rows"]] == [0, 1]
+    assert [row["command"] for row in seen["duties"]["rows"]] == ["metering close", "metering rate"]
+    assert seen["duties"]["sentence"] == "No closer and no rater is at work."
     assert "docs/doctor.md#owners" in (await ready("doctor")).out
 
 
@@ -144,6 +151,36 @@ async def test_what_is_wrong_with_the_database_is_named(
     assert "closer" not in seen
     assert "rater" in seen
     await connection.close()
+
+
+async def test_who_keeps_a_lock_that_others_wait_for_is_named(
+    ready: Metering, settings: dict[str, str]
+) -> None:
+    dsn = settings["METERING_POSTGRES_DSN"]
+    somebody = await asyncpg.connect(dsn, server_settings={"application_name": "somebody"})
+    worker = await asyncpg.connect(dsn)
+    transaction = somebody.transaction()
+    await transaction.start()
+    await somebody.execute(HOLD)
+
+    async def has_waited() -> bool:
+        return bool(await somebody.fetchval(HAS_WAITED))
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.execute(HOLD))
+        assert await until(has_waited, deadline_s=30)
+        (row,) = (await found(ready, Exit.OK))["blocking"]["rows"]
+        assert (row["pid"], row["application"], row["state"], row["waiting"]) == (
+            somebody.get_server_pid(),
+            "somebody",
+            "idle in transaction",
+            1,
+        )
+        assert row["since"] is not None
+        await transaction.rollback()
+    assert "blocking" not in await found(ready, Exit.OK)
+    await somebody.close()
+    await worker.close()
 
 
 async def test_what_producers_send_is_named_and_is_no_problem_of_ours(

@@ -23,6 +23,8 @@ KEYS = {
     "closing",
     "closer",
     "rater",
+    "observer",
+    "auditor",
     "proof",
     "newest_event_time",
     "freshness_s",
@@ -106,7 +108,9 @@ async def test_what_nobody_counts_is_without_an_owner_and_what_is_counted_is_ok(
         return not any(one["is_connected"] for one in seen["partitions"])
 
     assert await until(is_gone, deadline_s=60)
-    assert "(gone)" in (await ready("status")).out  # it has counted a moment ago: nothing is wrong yet
+    printed = (await ready("status")).out  # it has counted a moment ago: nothing is wrong yet
+    assert "(gone)" in printed
+    assert "No worker is connected for: 0, 1. Start `metering worker`." in printed
     write("metering.toml", 'topic_file = "topic.yaml"\nhealth_window_s = 0.001\n')
     assert (await look(ready, Exit.PROBLEMS))["state"] == "no_owner"
 
