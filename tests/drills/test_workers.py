@@ -41,7 +41,12 @@ async def test_no_worker(rehearsal: Rehearsal) -> None:
         doctor={"partitions"},
         console="without an owner",
         act=["metering worker"],
-        consequences={"MeteringNotScraped", "MeteringFinalityBlocked", "MeteringPartitionLate"},
+        consequences={
+            "MeteringNotScraped",
+            "MeteringFinalityBlocked",
+            "MeteringPartitionLate",
+            "MeteringNotReady",  # the new worker, while the group waits once more for the dead one
+        },
     )
 )
 async def test_partition_unowned(rehearsal: Rehearsal) -> None:
