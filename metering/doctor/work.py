@@ -123,7 +123,7 @@ def examine_logs(accounts: Accounts, standings: Sequence[Standing], took_us: int
         standings: the same, with the brokers' word.
         took_us: at most so long after the database's clock was read the logs were looked at.
     """
-    waiting = [one for one in standings if one.state in _BAD and one.lag_records]
+    waiting = [one for one in standings if one.state in _BAD and (one.lag_records or _is_rewound(one))]
     late = [_row(one) for one in standings if one.lag_us is not None and one.lag_us > OLD_US]
     unowned = [
         _row(one)
@@ -141,7 +141,7 @@ def examine_logs(accounts: Accounts, standings: Sequence[Standing], took_us: int
         if one.log is not None and one.log.start_offset > one.status.next_offset
     ]
     return [
-        judged(PARTITIONS, [_row(one) for one in waiting], "Records wait, and nobody counts them."),
+        judged(PARTITIONS, [_row(one) for one in waiting], "Records wait that nobody counts, or the log went back."),
         judged(LATE, late, "What is counted is more than two minutes older than the newest record."),
         judged(OWNERS, unowned, "No worker is connected for these partitions."),
         judged(DATA_LOSS, lost, "Kafka has deleted records before they were counted."),
@@ -184,6 +184,11 @@ def _log_ahead(accounts: Accounts, standings: Sequence[Standing], took_us: int) 
 
 
 _BAD: Final = (State.NO_OWNER, State.STALLED, State.REWOUND)
+
+
+def _is_rewound(one: Standing) -> bool:
+    """Then its log ends before what was counted, so nothing seems to wait."""
+    return one.state is State.REWOUND
 
 
 def _row(one: Standing) -> dict[str, object]:

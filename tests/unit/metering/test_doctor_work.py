@@ -65,6 +65,13 @@ def test_counting_is_late_beyond_two_minutes_by_the_logs_own_clock() -> None:
         assert outcome(work.LATE, [standing(frontier_us, frontier_us + late_s * SECOND_US)]) is found
 
 
+def test_a_log_that_went_back_is_found_though_nothing_waits() -> None:
+    one = standing(NOW_US, NOW_US)
+    shorter = Standing(one.status, LogPosition(0, 10, NOW_US, None), State.REWOUND)
+    assert shorter.lag_records == 0
+    assert outcome(work.PARTITIONS, [shorter]) is Outcome.FOUND
+
+
 def test_a_record_that_came_while_it_was_looked_is_not_from_the_future() -> None:
     newer = [standing(NOW_US, NOW_US + 7 * SECOND_US)]
     assert outcome(work.LOG_AHEAD, newer) is Outcome.FOUND
