@@ -141,7 +141,7 @@ def examine_logs(accounts: Accounts, standings: Sequence[Standing], took_us: int
         if one.log is not None and one.log.start_offset > one.status.next_offset
     ]
     return [
-        judged(PARTITIONS, [_row(one) for one in waiting], "Records wait that nobody counts, or the log went back."),
+        judged(PARTITIONS, [_row(one) for one in waiting], "Records wait uncounted, or the log went back."),
         judged(LATE, late, "What is counted is more than two minutes older than the newest record."),
         judged(OWNERS, unowned, "No worker is connected for these partitions."),
         judged(DATA_LOSS, lost, "Kafka has deleted records before they were counted."),

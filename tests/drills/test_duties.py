@@ -25,14 +25,13 @@ def dead(kind: Process, command: str, doctor: Collection[str]) -> pytest.MarkDec
     )
 
 
-@dead("closer", "metering close", {"closer"})
+@dead("closer", "metering close", {"closer", "duties"})
 async def test_closer_dead(rehearsal: Rehearsal) -> None:
     await dies(rehearsal, "closer")
 
 
-@dead("rater", "metering rate", ())
+@dead("rater", "metering rate", {"duties"})
 async def test_rater_dead(rehearsal: Rehearsal) -> None:
-    """The doctor finds no fault with a rater that has nothing to rate."""
     await dies(rehearsal, "rater")
 
 
@@ -65,7 +64,7 @@ async def dies(rehearsal: Rehearsal, kind: Process) -> None:
 @pytest.mark.drill(
     Drill(
         "MeteringFinalityBlocked",
-        doctor={"finality", "partitions"},
+        doctor={"finality", "partitions", "blocking"},
         console="which lacks",
         consequences={
             "MeteringPartitionStalled",
