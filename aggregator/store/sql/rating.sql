@@ -93,10 +93,14 @@ UPDATE rater_progress SET subscription_version_id = $1, plan_version_id = $2, me
 -- name: adjusted_usage
 -- Adjustments of a stretch of log time [$1, $2): whose usage they are of, when, and as of which second of the log.
 -- Cuts lie on whole seconds.
-SELECT DISTINCT s.subject, a.meter_version_id, a.window_start, date_trunc('second', a.log_time) AS log_time
-FROM adjustment AS a
-JOIN series AS s ON s.series_id = a.series_id
-WHERE a.log_time >= $1 AND a.log_time < $2
+-- LIMIT: each series by its key, or every second of the log would read all of them.
+SELECT DISTINCT s.subject, a.meter_version_id, a.window_start, a.log_time
+FROM (
+    SELECT DISTINCT a.series_id, a.meter_version_id, a.window_start, date_trunc('second', a.log_time) AS log_time
+    FROM adjustment AS a
+    WHERE a.log_time >= $1 AND a.log_time < $2
+) AS a
+CROSS JOIN LATERAL (SELECT s.subject FROM series AS s WHERE s.series_id = a.series_id LIMIT 1) AS s
 
 -- name: first_adjustment
 SELECT min(a.log_time) FROM adjustment AS a WHERE a.log_time >= $1
@@ -105,8 +109,8 @@ SELECT min(a.log_time) FROM adjustment AS a WHERE a.log_time >= $1
 SELECT
     p.adjusted_through >= $1 AND p.subscription_version_id >= $2 AND p.plan_version_id >= $3
     AND p.meter_version_id >= $4
-    AND NOT EXISTS (SELECT FROM subscription_rating AS r WHERE r.due_at <= $1)
-    AND NOT EXISTS (SELECT FROM pending_cut AS c WHERE c.cut <= $1)
+    AND (SELECT coalesce(min(r.due_at) > $1, true) FROM subscription_rating AS r)
+    AND (SELECT coalesce(min(c.cut) > $1, true) FROM pending_cut AS c)
 FROM rater_progress AS p
 
 -- name: batch_spans

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any, Final
 
+import asyncpg
 import pytest
 from integration.rating.conftest import Worlds
 from integration.rating.world import DAY_US, World, us
@@ -109,3 +110,57 @@ async def test_adjustments_make_versions_at_their_cuts(world: World) -> None:
     ]
     assert [entry.position for entry in entries] == [one.feed_position for one in versions]
     assert await world.connection.fetchval("SELECT count(*) FROM pending_cut") == 0
+
+
+async def test_cuts_that_have_waited_together_make_their_versions_one_by_one(world: World) -> None:
+    """So the versions do not depend on when the rater runs."""
+    world.advance(60)
+    world.event("acme-eu", {"n": 1500, "model": "large"})
+    world.now_us = T0 + DAY_US + 15 * MINUTE_US
+    world.tick()
+    await world.count_close_rate()
+    for number in (1000, 500):
+        world.event("acme-eu", {"n": number, "model": "large"}, at_us=T0 + HOUR_US)
+        world.now_us += HOUR_US
+    world.tick()
+    await world.count_close_rate()
+    assert [(one.version, one.cut, one.amount) for one in await world.documents("acme-pro")] == [
+        (1, "2026-03-03T00:15:00Z", "4"),
+        (2, "2026-03-03T01:15:00Z", "6"),
+        (3, "2026-03-03T02:15:00Z", "7"),
+    ]
+
+
+async def test_a_step_that_fails_at_its_end_leaves_all_of_it_to_the_next(world: World) -> None:
+    """What is to be done is not forgotten before it is done: of first versions and of later ones."""
+    world.advance(60)
+    event = world.event("acme-eu", {"n": 1500, "model": "large"})
+    world.now_us = T0 + DAY_US + 15 * MINUTE_US
+    world.tick()
+    await fails_once(world, "acme-pro/2026-03-02T00:00:00Z/1")
+    assert [one.amount for one in await world.documents("acme-pro")] == ["4"]
+    world.void(event)
+    await world.count_all()
+    world.now_us += HOUR_US
+    world.tick()
+    await fails_once(world, "acme-pro/2026-03-02T00:00:00Z/2")
+    assert [one.amount for one in await world.documents("acme-pro")] == ["4", "0"]
+
+
+async def fails_once(world: World, id_: str) -> None:
+    """Rate while the feed has told of that version already, which it refuses to do twice; then once more."""
+    before = await world.documents("acme-pro")
+    await world.connection.execute(
+        "INSERT INTO feed (position, kind, id, customer, subscription, payload) "
+        "VALUES (1000, 'rated_total', $1, '', '', '{}')",
+        id_,
+    )
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await world.count_close_rate()
+    assert await world.documents("acme-pro") == before
+    await world.connection.execute(
+        "SET session_replication_role = replica"
+    )  # without the trigger that refuses
+    await world.connection.execute("DELETE FROM feed WHERE position = 1000")
+    await world.connection.execute("RESET session_replication_role")
+    await world.count_close_rate()
