@@ -265,9 +265,10 @@ class System:
     async def misplace(self, records: Sequence[Sent]) -> None:
         """Publish these to partitions that their keys do not belong to, without waiting for replicas."""
         through = producer(self.kafka.address, enable_idempotence=False, acks=1)
+        right = [murmur2_partition((one.key or b"").decode(), PARTITIONS) for one in records]
         wrong = [
-            one._replace(partition=(murmur2_partition(one.key or b"", PARTITIONS) + 1) % PARTITIONS)
-            for one in records
+            one._replace(partition=(partition + 1) % PARTITIONS)
+            for one, partition in zip(records, right, strict=True)
         ]
         await asyncio.to_thread(send, through, TOPIC, wrong)
 
