@@ -18,7 +18,7 @@ REFUSED: Final = Check(
     "refused",
     Severity.INFO,
     "Nothing that arrived in the last five minutes was refused.",
-    "`metering quarantine list --code CODE` shows the records; tell the producer's owner.",
+    "`metering quarantine list --code CODE` shows them: is it the producer, or the catalog applied last?",
 )
 COPIES: Final = Check(
     "copies",

@@ -5,15 +5,17 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import yaml
 from support.prometheus import SHIPPED, command_or_skip
 from support.rules import ROOT, Alert, alerts, rules
 from support.telemetry import shown_names
 
+from metering.observer.counted import DUTIES
 from metering.telemetry.catalogue import CATALOGUE
-from metering.telemetry.kinds import Histogram, Instrument
+from metering.telemetry.kinds import Histogram, Instrument, Process
 
 RULES = list(rules())
 ALERTS = alerts()
@@ -24,6 +26,7 @@ MATCHER = re.compile(r"(\w+)\s*(=~|!~|!=|=)\s*\"([^\"]*)\"")
 GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 SERIES_TESTS = sorted((SHIPPED / "tests").glob("*.yaml"))
 OF_A_TARGET = {"job", "instance", "process"}
+PROCESSES = get_args(Process)
 
 ids = [rule.get("alert") or rule["record"] for rule in RULES]
 
@@ -37,6 +40,17 @@ def test_a_rule_reads_what_is_measured(rule: Mapping[str, Any]) -> None:
 def test_what_an_alert_says_is_measured(alert: Alert) -> None:
     for query in re.findall(r"`([^`]*metering_[^`]*)`", "".join(alert.annotations.values())):
         assert_measured(query)
+
+
+def test_what_the_alertmanager_holds_back_are_alerts_of_known_processes_and_duties() -> None:
+    names = {alert.name for alert in ALERTS}
+    values = {"alertname": names, "process": set(PROCESSES), "duty": set(DUTIES)}
+    rules = yaml.safe_load((SHIPPED / "alertmanager.yml").read_text())["inhibit_rules"]
+    assert rules
+    for rule in rules:
+        for matcher in (*rule["source_matchers"], *rule["target_matchers"]):
+            ((label, _, wanted),) = MATCHER.findall(matcher)
+            assert set(wanted.split("|")) <= values[label], matcher
 
 
 def assert_measured(expr: str) -> None:
