@@ -60,7 +60,11 @@ class Settings(BaseSettings):
     statement_timeout_s: PositiveFloat = Field(30, description="Longest a statement may take")
     lock_timeout_s: PositiveFloat = Field(10, description="Longest a statement may wait for a lock")
 
-    topic: str = Field("usage.events", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="The usage topic")
+    topic: str = Field(
+        "usage.events",
+        pattern=r"^[A-Za-z0-9._-]{1,249}$",
+        description="The usage topic; unset: its contract's name",
+    )
     topic_file: Path | None = Field(None, description="Its contract (YAML); none: the one in this package")
     consumer_group: str = Field("metering", min_length=1, description="Kafka group of the workers")
     instance: str = Field(
