@@ -15,10 +15,13 @@ from metering.api.limits import RateLimit
 from metering.api.services import Services
 from metering.errors import UsageError
 from metering.settings import Settings
-from metering.telemetry import Telemetry
+from metering.telemetry import Telemetry, catalogue
 
 KEEP_ALIVE_S: Final = 75
 """Longer than the minute of most load balancers: they should be the ones to close."""
+
+READY_EVERY_S: Final = 5.0
+"""How often it asks itself whether it can serve, for the gauge: nobody else need ask."""
 
 _BACKLOG: Final = 2048
 
@@ -46,6 +49,8 @@ class ApiServer:
             )
         )
         self._serving: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._tell_ready(is_ready=False)
         self.address: tuple[str, int] = (settings.api_host, settings.api_port)
 
     async def start(self) -> None:
@@ -63,6 +68,7 @@ class ApiServer:
         self.address = listening.getsockname()[:2]
         await self._services.database.open()
         self._serving = asyncio.create_task(self._server.serve([listening]))
+        self._asking = asyncio.create_task(self._ask_itself())
 
     async def reasons(self) -> Mapping[str, str]:
         """Why it cannot serve, by what has the reason; nothing if it can."""
@@ -71,10 +77,21 @@ class ApiServer:
     async def stop(self) -> None:
         """Take no more requests, finish those that were begun, and let the database go."""
         self._services.stopping.set()
+        if self._asking is not None:
+            self._asking.cancel()
+        self._tell_ready(is_ready=False)
         self._server.should_exit = True
         if self._serving is not None:
             await self._serving
         await self._services.database.close()
+
+    async def _ask_itself(self) -> None:
+        while True:
+            self._tell_ready(is_ready=not await self.reasons())
+            await asyncio.sleep(READY_EVERY_S)
+
+    def _tell_ready(self, *, is_ready: bool) -> None:
+        self._services.telemetry.instruments.set(catalogue.READY, int(is_ready))
 
 
 class _Server(uvicorn.Server):

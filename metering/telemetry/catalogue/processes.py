@@ -5,10 +5,10 @@ from typing import Final
 from metering.telemetry.bounds import SECONDS
 from metering.telemetry.kinds import Counter, Gauge, Histogram
 from metering.telemetry.labels import DUTY, SERVER
-from metering.telemetry.measurers import DUTIES, OBSERVER, WORKER
+from metering.telemetry.measurers import API, DUTIES, OBSERVER, WORKER
 
 READY: Final = Gauge(
-    "metering.ready", "{process}", "1 while `/readyz` says so, else 0.", of=(*WORKER, *DUTIES)
+    "metering.ready", "{process}", "1 while `/readyz` says so, else 0.", of=(*WORKER, *DUTIES, *API)
 )
 AWAY: Final = Counter(
     "metering.server.away",

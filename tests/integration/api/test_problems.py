@@ -3,12 +3,14 @@
 import asyncio
 import re
 
+import pytest
 from integration.api.fixtures import Api, Observed, problem
 from opentelemetry.trace import StatusCode, format_trace_id
 from support.telemetry import measured
 
 from aggregator.store import load
 from aggregator.store.connection import Connection
+from metering.api import probes, server
 from metering.dev.conditions import until
 from schemas.problems import KINDS
 
@@ -90,15 +92,16 @@ async def test_requests_in_flight_and_their_connections_are_measured(api: Api, o
             measured(observed.reader, "metering.api.connections", state="idle"),
         )
 
-    async def at_rest() -> bool:
-        return now() == (0, 0, 1)
+    async def at_rest() -> bool:  # the API itself asks for a connection now and then
+        in_flight, used, idle = now()
+        return (in_flight, used) == (0, 0) and idle >= 1
 
     token = await api.token()
     async with api.owner.transaction():
         await api.owner.execute("LOCK TABLE api_token IN ACCESS EXCLUSIVE MODE")
         asking = asyncio.create_task(api.get("/v1/meters", token))
         await waits_for_a_lock(api.owner)
-        assert now() == (1, 1, 0)
+        assert now()[:2] == (1, 1)
     assert (await asking).status_code == 200
     assert await until(at_rest, deadline_s=10)
 
@@ -108,6 +111,26 @@ async def waits_for_a_lock(owner: Connection) -> None:
         return bool(await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
     assert await until(waits, deadline_s=30)
+
+
+async def test_it_measures_whether_it_can_serve_though_nobody_asks(
+    api: Api, observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_ready() -> bool:
+        return measured(observed.reader, "metering.ready") == 1
+
+    async def is_not() -> bool:
+        return measured(observed.reader, "metering.ready") == 0
+
+    assert api
+    assert await until(is_ready, deadline_s=30)
+    monkeypatch.setattr(server, "READY_EVERY_S", 0.05)
+
+    async def away(*_: object) -> dict[str, str]:
+        return {"database": "away"}
+
+    monkeypatch.setattr(probes, "reasons", away)
+    assert await until(is_not, deadline_s=30)
 
 
 async def test_the_page_that_problems_link_to_explains_every_code(api: Api) -> None:
