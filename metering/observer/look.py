@@ -14,6 +14,7 @@ from metering.observer.counted import Accounts, read_accounts
 from metering.observer.logs import Counted, LogPosition, TopicLogs, brokers
 from metering.observer.past import Past
 from metering.observer.sources import SilentSource, SourcePasts
+from metering.observer.sparing import Sparing
 from metering.settings import Settings
 
 KAFKA: Final = "kafka"
@@ -66,6 +67,7 @@ class Looks:
         self._settings = settings
         self._past: Past | None = None
         self._sources = SourcePasts()
+        self._ages = Sparing[list[quarantine.Pile]]()
 
     async def look(self) -> Look:
         """Ask both servers.
@@ -77,7 +79,8 @@ class Looks:
             async with database(self._settings) as connection:
                 await migrate.require_migrated(connection)
                 accounts = await read_accounts(connection)
-                refused = {pile.code: pile.rows for pile in await quarantine.ages(connection)}
+                ages = await self._ages.get(lambda: quarantine.ages(connection))
+                refused = {pile.code: pile.rows for pile in ages}
                 await self._sources.read(connection, accounts)
         except UnreachableError as error:
             return Look(None, [], {}, [], {POSTGRES: error, **await self._kafka_problem()})

@@ -11,6 +11,34 @@ SELECT
     ) AS first_offset
 FROM ingest_partition AS p
 
+-- name: batches_before
+-- Where the newest $3 batches of each partition ($1) before an offset ($2) begin, and when; nothing if there are none.
+SELECT g.partition, b.first_offset, b.log_time
+FROM unnest($1::integer[], $2::bigint[]) AS g (partition, next_offset)
+CROSS JOIN LATERAL (
+    SELECT o.first_offset, o.log_time
+    FROM (
+        SELECT b.first_offset, b.log_time FROM batch AS b
+        WHERE b.partition = g.partition AND b.first_offset < g.next_offset
+        ORDER BY b.first_offset DESC
+        LIMIT $3
+    ) AS o
+    ORDER BY o.first_offset
+    LIMIT 1
+) AS b
+
+-- name: newest_meter_activity
+-- When meter versions had events last, to within a batch, from an offset of each partition up to another.
+SELECT n.meter_version_id, max(n.log_time) AS log_time
+FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) AS g (partition, first_offset, next_offset)
+CROSS JOIN LATERAL (
+    SELECT m.meter_version_id, max(m.log_time) AS log_time FROM batch_meter AS m
+    WHERE m.partition = g.partition AND m.first_offset >= g.first_offset AND m.first_offset < g.next_offset
+        AND m.matched > 0
+    GROUP BY m.meter_version_id
+) AS n
+GROUP BY n.meter_version_id
+
 -- name: meter_activity
 -- When meter versions had events, to within a batch, from an offset of each partition on.
 SELECT DISTINCT m.meter_version_id, m.log_time

@@ -5,7 +5,11 @@
 const live = document.getElementById("live");
 
 async function refresh() {
-  const response = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
+  const response = await fetch(location.href, {
+    headers: { accept: "text/html" },
+    redirect: "error",
+    signal: AbortSignal.timeout(10_000),
+  });
   const next = new DOMParser().parseFromString(await response.text(), "text/html");
   const said = document.getElementById("said");
   const nowSaid = next.getElementById("said");
@@ -14,6 +18,7 @@ async function refresh() {
     return;
   }
   if (said.innerHTML !== nowSaid.innerHTML) said.innerHTML = nowSaid.innerHTML;
+  document.getElementById("stale").hidden = true;
   document.title = next.title;
   replaceCells(live, next.getElementById("live"));
 }
@@ -34,6 +39,9 @@ function replaceCells(old, fresh) {
 
 if (live !== null) {
   setInterval(() => {
-    if (!document.hidden) refresh().catch(() => {}); // asked again soon
+    if (document.hidden) return;
+    refresh().catch(() => {
+      document.getElementById("stale").hidden = false; // asked again soon
+    });
   }, live.dataset.everyS * 1000);
 }
