@@ -23,11 +23,14 @@ class Scope(StrEnum):
     PLANS_WRITE = "plans:write"
     SUBSCRIPTIONS_WRITE = "subscriptions:write"
     STATUS_READ = "status:read"
+    QUARANTINE_WRITE = "quarantine:write"
 
 
-FOR_EVERYBODY: Final = frozenset({Scope.PLANS_WRITE, Scope.SUBSCRIPTIONS_WRITE, Scope.STATUS_READ})
-"""Only for tokens of every customer: whoever writes a subscription chooses whose usage it shows, and how the
-pipeline does is told with everybody's subjects."""
+FOR_EVERYBODY: Final = frozenset(
+    {Scope.PLANS_WRITE, Scope.SUBSCRIPTIONS_WRITE, Scope.STATUS_READ, Scope.QUARANTINE_WRITE}
+)
+"""Only for tokens of every customer: whoever writes a subscription chooses whose usage it shows, how the
+pipeline does is told with everybody's subjects, and whose a refused record is often nobody can know."""
 
 
 @dataclass(frozen=True, slots=True)

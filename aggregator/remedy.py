@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
 from aggregator.catalog import StoredVersion
 from aggregator.meter import Columns, Meter, Path, compile_meter
-from aggregator.state import TopicRules
 from schemas.binding import Headers, headers_bytes
 from schemas.codes import Code
 from schemas.event import MAX_BESIDE_VALUE_BYTES
@@ -42,11 +41,21 @@ class InTheWay(NamedTuple):
     sentence: str
 
 
+class LandingRules(NamedTuple):
+    """What the topic's rules say of where and when a record may land; nothing of them is secret."""
+
+    partitions: int
+    partitioner: Literal["murmur2", "crc32"]
+    clock: Literal["broker", "record"]
+    skew_us: int
+    repair_horizon_us: int
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
     """Where a record would land: the topic's rules, and how far its log has come."""
 
-    rules: TopicRules
+    rules: LandingRules
     log_times_us: dict[int, int | None]  # by partition; None: nothing was counted yet
     versions: Sequence[StoredVersion]
 

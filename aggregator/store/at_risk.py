@@ -4,12 +4,14 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final, NamedTuple, TypeVar
 
-from aggregator.catalog import compile_catalog
-from aggregator.rating.refused import AtRisk, RefusedUsage, would_be
+from aggregator.catalog import Catalog, compile_catalog
+from aggregator.rating.refused import AtRisk, RefusedUsage, WouldBe, would_be
 from aggregator.remedy import decoded
 from aggregator.store import finality, load, quarantine, redrive, terms
 from aggregator.store.connection import Connection
+from aggregator.store.quarantine import Kept
 from aggregator.store.redrive import BEGINNING, Selection, place_of
+from aggregator.store.terms import RatingCatalog
 
 _PAGE: Final = 1_000
 MOST_READ: Final = 20_000
@@ -45,6 +47,38 @@ async def money_by_code(connection: Connection) -> dict[str, AtRisk]:
     return await _money(connection, Selection(), counts, lambda code, _source, _meter: code)
 
 
+class Today(NamedTuple):
+    """Meters and plans as they are: what refused usage is priced by."""
+
+    catalog: Catalog
+    rating: RatingCatalog
+    now_us: int | None
+
+    def would_be(self, kept: Kept) -> list[WouldBe]:
+        """What meters would have made of a record."""
+        version = kept.refusal.meter_version_id
+        event = decoded(kept.key, kept.value, kept.headers)
+        return would_be(event, version, self.catalog, self.rating.meters)
+
+    def at_risk(self, usage: RefusedUsage, unread: int = 0) -> AtRisk:
+        """What usage would cost; `unread` more records were not looked at."""
+        return usage.at_risk(self.rating.plans, self.now_us, unread)
+
+
+async def today(connection: Connection) -> Today:
+    """Read them; outside of any transaction."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return await _today(connection)
+
+
+async def _today(connection: Connection) -> Today:
+    return Today(
+        compile_catalog(await load.catalog_within(connection)),
+        await terms.rating_catalog(connection),
+        await finality.closing(connection),
+    )
+
+
 async def _money(
     connection: Connection,
     selection: Selection,
@@ -52,26 +86,21 @@ async def _money(
     kind: Callable[[str, str | None, str | None], Kind],
 ) -> dict[Kind, AtRisk]:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        catalog = compile_catalog(await load.catalog_within(connection))
-        rating = await terms.rating_catalog(connection)
-        now_us = await finality.closing(connection)
+        prices = await _today(connection)
         usages: dict[Kind, RefusedUsage] = defaultdict(RefusedUsage)
         after, read = BEGINNING, 0
         while read < MOST_READ:
             page = await redrive.waiting(connection, selection, after, _PAGE)
             for one in page:
                 version = one.refusal.meter_version_id
-                meter = None if version is None else catalog.versions[version].name
-                event = decoded(one.key, one.value, one.headers)
-                usages[kind(one.refusal.code, one.refusal.source, meter)].add(
-                    would_be(event, version, catalog, rating.meters)
-                )
+                meter = None if version is None else prices.catalog.versions[version].name
+                usages[kind(one.refusal.code, one.refusal.source, meter)].add(prices.would_be(one))
             read += len(page)
             if len(page) < _PAGE:
                 break
             after = place_of(page[-1])
     return {
-        one: usages[one].at_risk(rating.plans, now_us, max(count - usages[one].records.total(), 0))
+        one: prices.at_risk(usages[one], max(count - usages[one].records.total(), 0))
         for one, count in waiting.items()
         if count
     }

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from aggregator.groups import GroupKey, GroupValues
+from aggregator.remedy import LandingRules
 from aggregator.state import TopicRules
 from aggregator.store.connection import Connection, instant_us
 from aggregator.store.errors import NotApplied
@@ -11,6 +12,7 @@ from aggregator.store.statements import STATEMENTS
 from schemas.instant import HOUR_US
 
 _CHUNKS_AT_ONCE: Final = 16
+_NO_TOPIC: Final = "the schema counts no topic yet: run `metering topics apply`"
 
 
 class StoredMeterVersion(NamedTuple):
@@ -39,7 +41,7 @@ async def topic_rules(connection: Connection) -> TopicRules:
     """
     row = await connection.fetchrow(STATEMENTS["topic_rules"])
     if row is None:
-        raise NotApplied("the schema counts no topic yet: run `metering topics apply`")
+        raise NotApplied(_NO_TOPIC)
     return TopicRules(
         name=row["name"],
         partitions=row["partitions"],
@@ -50,6 +52,18 @@ async def topic_rules(connection: Connection) -> TopicRules:
         repair_horizon_us=row["repair_horizon"],
         identity_key=row["identity_key"],
     )
+
+
+async def landing_rules(connection: Connection) -> LandingRules:
+    """What of those rules is not secret; any role may ask.
+
+    Raises:
+        NotApplied: no topic yet.
+    """
+    row = await connection.fetchrow(STATEMENTS["landing_rules"])
+    if row is None:
+        raise NotApplied(_NO_TOPIC)
+    return LandingRules(*row)
 
 
 async def memory_entries(connection: Connection, partition: int, since_hour: int) -> bytearray:

@@ -178,6 +178,11 @@ async def newest(
     return [_refusal(row) for row in rows]
 
 
+async def refusals(connection: Connection, partition: int, offset: int) -> list[Refusal]:
+    """Why a record is here, a row, or one per meter version; without its payload: any role may ask."""
+    return [_refusal(row) for row in await connection.fetch(STATEMENTS["refusals_of"], partition, offset)]
+
+
 async def of_record(connection: Connection, partition: int, offset: int) -> list[Kept]:
     """All that is kept of one record: itself, or a row per meter version that could not read it."""
     return [

@@ -48,6 +48,7 @@ class Selection(NamedTuple):
     subject: str | None = None
     partition: int | None = None
     offset: int | None = None
+    refused_by_us: int | None = None  # then or before
 
 
 class Replacement(NamedTuple):
@@ -87,8 +88,8 @@ async def lock(connection: Connection) -> None:
 
 
 async def ground(connection: Connection) -> Ground:
-    """What decides where records would land; needs the owner's rights."""
-    rules = await load.topic_rules(connection)
+    """What decides where records would land; any role may ask."""
+    rules = await load.landing_rules(connection)
     log_times_us: dict[int, int | None] = {}
     for one in await status.partitions(connection):
         # A broker stamps what is appended now; where records have times of their own they follow the log's.

@@ -12,6 +12,7 @@ from metering.api import (
     plans,
     probes,
     provisional,
+    quarantine,
     rated,
     subscriptions,
     unrated,
@@ -22,6 +23,7 @@ from metering.api.console import console
 from metering.api.console.pages import problem_page
 from metering.api.observing import Observing
 from metering.api.problems import MEDIA_TYPE, Problems
+from metering.api.quarantine import QuarantineDecision
 from metering.api.services import Services
 from schemas.plan import Plan
 from schemas.problems import Problem, ProblemCode
@@ -50,7 +52,7 @@ class _App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Describe everything there is."""
         if self.openapi_schema is None:
-            add_models(super().openapi(), [Plan, Subscription])
+            add_models(super().openapi(), [Plan, Subscription, QuarantineDecision])
         return super().openapi()
 
 
@@ -72,7 +74,18 @@ def make_app(services: Services) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.add_middleware(Observing, telemetry=services.telemetry, answer=problems.answer)
-    for resource in (meters, usage, finality, plans, subscriptions, provisional, rated, unrated, feed):
+    for resource in (
+        meters,
+        usage,
+        finality,
+        plans,
+        subscriptions,
+        provisional,
+        rated,
+        unrated,
+        feed,
+        quarantine,
+    ):
         app.include_router(resource.router)
     app.include_router(probes.router)
     app.include_router(console.router)

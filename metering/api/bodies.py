@@ -8,7 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from metering.api.problems import ProblemResponseError
+from metering.api.problems import ProblemResponseError, refusals
 from schemas.codes import Refused
 from schemas.document import Document, DocumentError, Place, validate
 from schemas.json_text import nests_too_deeply
@@ -19,6 +19,8 @@ from schemas.text import storable
 MAX_BYTES: Final = 1_000_000
 
 _PLACE: Final = "#/components/schemas/{model}"
+REFUSED_BODIES: Final = refusals(ProblemCode.BODY_TOO_LARGE, ProblemCode.DOCUMENT_INVALID)
+"""What a request with a body may answer beside what every request may."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,7 +39,9 @@ def add_models(document: dict[str, Any], models: Sequence[type[BaseModel]]) -> N
         if known.setdefault(name, schema) != schema:
             raise ValueError(f"two schemas are named {name}")
     for model in models:
-        known[model.__name__]["required"].remove("name")  # the address has it
+        required = known[model.__name__]["required"]
+        if "name" in required:  # the address has it
+            required.remove("name")
 
 
 async def read_document(request: Request, name: str, model: type[Model]) -> Model:
@@ -55,6 +59,15 @@ async def read_document(request: Request, name: str, model: type[Model]) -> Mode
                 )
             ]
         )
+    return _validated(content, model)
+
+
+async def read_command(request: Request, model: type[Model]) -> Model:
+    """What a request's body asks for; raises as `read_document`."""
+    return _validated(_json_object(await _body(request)), model)
+
+
+def _validated(content: Mapping[str, object], model: type[Model]) -> Model:
     try:
         return validate(Document("body", content, {(): Place(1, 1)}), model, [*model.model_fields])
     except DocumentError as error:

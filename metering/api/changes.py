@@ -12,9 +12,10 @@ from aggregator.applying.catalog_plan import ChangeKind
 from aggregator.store import price_changes, prices
 from aggregator.store.connection import Connection
 from metering.api.access import Writing
+from metering.api.bodies import REFUSED_BODIES
 from metering.api.etags import body_tag, names
 from metering.api.parameters import Instant, Parameters, TimeText, micros
-from metering.api.problems import MEDIA_TYPE, ProblemResponseError
+from metering.api.problems import ProblemResponseError, refusals
 from schemas.problems import ProblemCode, ProblemError
 
 CREATED: Final = 201
@@ -55,17 +56,10 @@ class Change(BaseModel):
     change: Changed
 
 
-_PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 WRITTEN: Final[dict[int | str, dict[str, Any]]] = {
     CREATED: {"description": "It is made.", "model": Change},
-    **{
-        code.status: {"description": code.sentence, "content": _PROBLEM}
-        for code in (
-            ProblemCode.PRECONDITION_FAILED,
-            ProblemCode.BODY_TOO_LARGE,
-            ProblemCode.DOCUMENT_INVALID,
-        )
-    },
+    **refusals(ProblemCode.PRECONDITION_FAILED),
+    **REFUSED_BODIES,
 }
 """What a PUT may answer beside what every request may."""
 

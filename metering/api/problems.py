@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import structlog
@@ -62,6 +62,12 @@ class ProblemResponseError(Exception):
 def not_found(what: str) -> ProblemResponseError:
     """The one answer for what is not there and for what is somebody else's."""
     return ProblemResponseError(ProblemCode.NOT_FOUND, f"There is no {what} that this token may read.")
+
+
+def refusals(*codes: ProblemCode) -> dict[int | str, dict[str, Any]]:
+    """How OpenAPI describes the answers with these codes."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {code.status: {"description": code.sentence, "content": content} for code in codes}
 
 
 Page = Callable[[Request, ProblemResponseError], Response]

@@ -1,18 +1,18 @@
 """What was refused, by code, source and meter: what has become of it, and the money at risk."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aggregator.rating.amounts import exact_text
-from aggregator.rating.refused import AtRisk, Money
+from aggregator.rating.refused import Money
 from aggregator.store import migrate
 from aggregator.store import quarantine as store
 from aggregator.store.at_risk import Alike, money_at_risk
-from aggregator.store.quarantine import WAITING, Group, State
+from aggregator.store.quarantine import State
 from aggregator.store.redrive import Selection
 from metering.cli.output import print_json, print_table, say, time_text
 from metering.database import database
+from metering.quarantine.groups import Refusals, alike
 from metering.settings import Settings
 from schemas.codes import SENTENCES, Code
 
@@ -29,25 +29,6 @@ _COLUMNS: Final = (
     "Oldest",
     "Newest",
 )
-_ENDED: Final = (State.COUNTED, State.DUPLICATE, State.DISCARDED)
-
-
-@dataclass(slots=True)
-class Refusals:
-    """Refusals of one code, source and meter."""
-
-    code: str
-    source: str | None
-    meter: str | None
-    oldest_us: int
-    newest_us: int
-    at_risk: AtRisk | None = None  # of what waits
-    states: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
-
-    @property
-    def waiting(self) -> int:
-        """How many wait for somebody to decide."""
-        return sum(self.states[state] for state in WAITING)
 
 
 async def groups_of(
@@ -56,7 +37,7 @@ async def groups_of(
     """What there is, with estimates of what waits."""
     async with database(settings) as connection:
         await migrate.require_migrated(connection)
-        found = _alike(await store.groups(connection, code, source, subject))
+        found = alike(await store.groups(connection, code, source, subject))
         waiting = {Alike(one.code, one.source, one.meter): one.waiting for one in found}
         money = {}
         if await store.may_read_payloads(connection):
@@ -82,7 +63,7 @@ def print_groups(found: Iterable[Refusals], *, as_json: bool) -> None:
                 one.meter,
                 one.waiting,
                 one.states[State.REDRIVEN],
-                sum(one.states[state] for state in _ENDED),
+                one.ended,
                 *_money(one),
                 time_text(one.oldest_us),
                 time_text(one.newest_us),
@@ -93,17 +74,6 @@ def print_groups(found: Iterable[Refusals], *, as_json: bool) -> None:
     for code in dict.fromkeys(one.code for one in found):
         count = sum(one.waiting for one in found if one.code == code)
         say(f"{count:,} {code}: {SENTENCES[Code(code)]}")
-
-
-def _alike(groups: Iterable[Group]) -> list[Refusals]:
-    found: dict[tuple[str, str | None, str | None], Refusals] = {}
-    for group in groups:
-        key = group.code, group.source, group.meter
-        one = found.setdefault(key, Refusals(*key, group.oldest_us, group.newest_us))
-        one.states[group.state] += group.records
-        one.oldest_us = min(one.oldest_us, group.oldest_us)
-        one.newest_us = max(one.newest_us, group.newest_us)
-    return list(found.values())
 
 
 def _document(one: Refusals) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Brings refused records back, or gives them up; a page in a transaction, so it can be ended at any time."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 
 from aggregator.remedy import Ground, InTheWay, Obstacle, decoded, reads_alike, way_back
@@ -30,10 +30,18 @@ class Outcome(NamedTuple):
 
 
 async def redrive(
-    connection: Connection, selection: Selection, who: str, reason: str, *, dry_run: bool
-) -> AsyncIterator[Outcome]:
-    """Bring back what waits and can be counted as it is; each record once, however often this is called."""
-    after = BEGINNING
+    connection: Connection,
+    selection: Selection,
+    who: str,
+    reason: str,
+    *,
+    dry_run: bool,
+    after: Place = BEGINNING,
+) -> AsyncGenerator[Outcome, None]:
+    """Bring back what waits and can be counted as it is; each record once, however often this is called.
+
+    Who stops asking at the end of a page leaves what lies behind it (`after` goes on there) undecided.
+    """
     while True:
         async with connection.transaction():
             await store.lock(connection)
@@ -55,10 +63,15 @@ async def redrive(
 
 
 async def discard(
-    connection: Connection, selection: Selection, who: str, reason: str, *, dry_run: bool
-) -> AsyncIterator[Outcome]:
-    """Give up what waits; the records stay, marked."""
-    after = BEGINNING
+    connection: Connection,
+    selection: Selection,
+    who: str,
+    reason: str,
+    *,
+    dry_run: bool,
+    after: Place = BEGINNING,
+) -> AsyncGenerator[Outcome, None]:
+    """Give up what waits; the records stay, marked. Pages are as of `redrive`."""
     while True:
         async with connection.transaction():
             await store.lock(connection)

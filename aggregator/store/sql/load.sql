@@ -3,6 +3,9 @@ SELECT
     name, partitions, clock, partitioner, acceptance_window, skew, repair_horizon, identity_key
 FROM usage_topic
 
+-- name: landing_rules
+SELECT partitions, partitioner, clock, skew, repair_horizon FROM usage_topic
+
 -- name: memory_entries
 SELECT entries FROM dedupe_chunk WHERE partition = $1 AND event_hour >= $2
 

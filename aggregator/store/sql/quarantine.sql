@@ -42,16 +42,46 @@ JOIN quarantine_state AS s
 ORDER BY n.refused_at DESC, n.partition, n.record_offset DESC, n.meter_version_id
 
 -- name: quarantine_groups
--- What is alike, by what has become of it; $1 to $3 choose by code, source and subject.
+-- What is alike, by what has become of it; $1 to $3 choose by code, source and subject. As in `quarantine_ages`, what
+-- was never touched is open, and needs no look at what became of it.
+WITH touched AS MATERIALIZED (
+    SELECT a.partition, a.record_offset, a.meter_version_id FROM quarantine_action AS a
+    UNION
+    SELECT o.partition, o.record_offset, 0 FROM repair_outbox AS o
+    UNION
+    SELECT c.origin_partition, c.origin_offset, c.meter_version_id FROM counted_repair AS c
+    UNION
+    SELECT q.partition, q.record_offset, q.meter_version_id FROM quarantine AS q WHERE q.origin IS NOT NULL
+),
+alike AS (
+    SELECT
+        q.code, q.source, q.meter_version_id, 'open' AS state, count(*) AS records, min(q.refused_at) AS oldest,
+        max(q.refused_at) AS newest
+    FROM quarantine AS q
+    LEFT JOIN touched AS t
+        ON t.partition = q.partition AND t.record_offset = q.record_offset AND t.meter_version_id = q.meter_version_id
+    WHERE t.partition IS NULL
+        AND ($1::text IS NULL OR q.code = $1)
+        AND ($2::text IS NULL OR q.source = $2)
+        AND ($3::text IS NULL OR q.subject = $3)
+    GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT q.code, q.source, q.meter_version_id, s.state, count(*), min(q.refused_at), max(q.refused_at)
+    FROM touched AS t
+    JOIN quarantine AS q
+        ON q.partition = t.partition AND q.record_offset = t.record_offset AND q.meter_version_id = t.meter_version_id
+    JOIN quarantine_state AS s
+        ON s.partition = t.partition AND s.record_offset = t.record_offset AND s.meter_version_id = t.meter_version_id
+    WHERE ($1::text IS NULL OR q.code = $1)
+        AND ($2::text IS NULL OR q.source = $2)
+        AND ($3::text IS NULL OR q.subject = $3)
+    GROUP BY 1, 2, 3, 4
+)
 SELECT
-    q.code, q.source, v.meter, s.state, count(*) AS records, min(q.refused_at) AS oldest, max(q.refused_at) AS newest
-FROM quarantine AS q
-JOIN quarantine_state AS s
-    ON s.partition = q.partition AND s.record_offset = q.record_offset AND s.meter_version_id = q.meter_version_id
-LEFT JOIN meter_version AS v ON v.meter_version_id = q.meter_version_id
-WHERE ($1::text IS NULL OR q.code = $1)
-    AND ($2::text IS NULL OR q.source = $2)
-    AND ($3::text IS NULL OR q.subject = $3)
+    a.code, a.source, v.meter, a.state, sum(a.records)::bigint AS records, min(a.oldest) AS oldest,
+    max(a.newest) AS newest
+FROM alike AS a
+LEFT JOIN meter_version AS v ON v.meter_version_id = a.meter_version_id
 GROUP BY 1, 2, 3, 4
 ORDER BY 1, 2, 3, 4
 
@@ -84,6 +114,17 @@ FROM (
 ) AS w
 GROUP BY w.code
 ORDER BY w.code
+
+-- name: refusals_of
+-- As `quarantined_record`, without what the record says.
+SELECT
+    q.partition, q.record_offset, q.meter_version_id, q.code, q.detail, q.record_time, q.refused_at, q.source, q.id,
+    q.type, q.subject, q.event_time, q.origin, s.state
+FROM quarantine AS q
+JOIN quarantine_state AS s
+    ON s.partition = q.partition AND s.record_offset = q.record_offset AND s.meter_version_id = q.meter_version_id
+WHERE q.partition = $1 AND q.record_offset = $2
+ORDER BY q.meter_version_id
 
 -- name: quarantined_record
 -- All rows of one record, whatever became of them.

@@ -3,8 +3,9 @@
 SELECT pg_advisory_xact_lock(hashtextextended('quarantine of ' || current_schema(), 0))
 
 -- name: waiting_quarantined
--- What waits for a decision behind the place $6, $7, $8, in order of place; $1 to $5 choose by code, source, subject,
--- partition and offset. A walk in that order that looks at each and stops at the limit (OFFSET 0 keeps it so).
+-- What waits for a decision behind the place $7, $8, $9, in order of place; $1 to $6 choose by code, source, subject,
+-- partition, offset and the latest time of refusal. A walk in that order that looks at each and stops at the limit
+-- (OFFSET 0 keeps it so).
 SELECT
     q.partition, q.record_offset, q.meter_version_id, q.code, q.detail, q.record_time, q.refused_at, q.source, q.id,
     q.type, q.subject, q.event_time, q.origin, q.timestamp_type, q.key, q.value, q.headers, s.state, s.attempts
@@ -20,10 +21,11 @@ WHERE ($1::text IS NULL OR q.code = $1)
     AND ($3::text IS NULL OR q.subject = $3)
     AND ($4::integer IS NULL OR q.partition = $4)
     AND ($5::bigint IS NULL OR q.record_offset = $5)
-    AND (q.partition, q.record_offset, q.meter_version_id) > ($6::integer, $7::bigint, $8::integer)
+    AND ($6::timestamptz IS NULL OR q.refused_at <= $6)
+    AND (q.partition, q.record_offset, q.meter_version_id) > ($7::integer, $8::bigint, $9::integer)
     AND s.state IN ('open', 'refused_again')
 ORDER BY q.partition, q.record_offset, q.meter_version_id
-LIMIT $9
+LIMIT $10
 
 -- name: promoted_windows
 -- Of events ($1, $2: partitions and offsets; $3 to $6: meter version, subject, time and log time) those whose window

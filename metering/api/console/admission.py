@@ -12,7 +12,7 @@ from aggregator import session
 from aggregator.access import Access, Scope
 from aggregator.store import tokens
 from aggregator.store.connection import Connection
-from metering.api.access import Reading, admit
+from metering.api.access import Reading, Writing, admit
 from metering.api.console.pages import remember
 from metering.api.problems import ProblemResponseError
 from metering.api.services import services_of
@@ -47,6 +47,12 @@ async def _read(request: Request, needed: SecurityScopes) -> AsyncIterator[Readi
         yield Reading(connection, await _admitted(request, connection, needed))
 
 
+async def _decide(request: Request, needed: SecurityScopes) -> AsyncIterator[Writing]:
+    _require_session(request)
+    async with services_of(request).database.connection() as connection:
+        yield Writing(connection, await _admitted(request, connection, needed))
+
+
 def enters(*scopes: Scope) -> Any:  # noqa: ANN401 - a marker of FastAPI's
     """Make a route's parameter of type `Access`; the page asks servers by itself."""
     return Security(_enter, scopes=[scope.value for scope in scopes], scope="function")
@@ -55,6 +61,11 @@ def enters(*scopes: Scope) -> Any:  # noqa: ANN401 - a marker of FastAPI's
 def sees(*scopes: Scope) -> Any:  # noqa: ANN401 - a marker of FastAPI's
     """Make a route's parameter of type `Reading`, for sessions of tokens with these scopes."""
     return Security(_read, scopes=[scope.value for scope in scopes], scope="function")
+
+
+def decides(scope: Scope) -> Any:  # noqa: ANN401 - a marker of FastAPI's
+    """Make a route's parameter of type `Writing`, for sessions of tokens with this scope."""
+    return Security(_decide, scopes=[scope.value], scope="function")
 
 
 def _require_session(request: Request) -> None:

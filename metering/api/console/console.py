@@ -4,8 +4,8 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from metering.api.console import assets, customers, findings, login, quarantine, rated, status
+from metering.api.console import assets, customers, decisions, findings, login, quarantine, rated, status
 
 router: Final = APIRouter(include_in_schema=False)
-for part in (assets, login, status, findings, quarantine, customers, rated):
+for part in (assets, login, status, findings, quarantine, decisions, customers, rated):
     router.include_router(part.router)

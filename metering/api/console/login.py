@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 router: Final = APIRouter()
 
 MAX_FORM_BYTES: Final = 10_000
+MAX_FIELDS: Final = 20
 _SEE_OTHER: Final = 303
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -98,14 +99,19 @@ async def form(request: Request) -> dict[str, str]:
     """The fields of a form, each once.
 
     Raises:
-        ProblemResponseError: it is larger than any of ours.
+        ProblemResponseError: it is larger than any of ours, or has more fields.
     """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_FORM_BYTES:
             raise ProblemResponseError(ProblemCode.BODY_TOO_LARGE, "No form of the console is that large.")
-    fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise ProblemResponseError(
+            ProblemCode.INVALID_REQUEST, "No form of the console has that many fields."
+        ) from None
     return {name: values[-1] for name, values in fields.items()}
 
 

@@ -11,6 +11,7 @@ from aggregator.access import Access, Scope
 from metering.api.console.assets import VERSION
 from metering.api.problems import ProblemResponseError
 from metering.api.services import services_of
+from metering.quarantine.plain import plain
 from metering.texts import duration_text, time_text
 from schemas.number import plain_text
 from schemas.problems import ProblemCode
@@ -42,12 +43,18 @@ _templates: Final = Environment(
 )
 _templates.filters |= {
     "time": lambda us: NOTHING if us is None else Markup("<time>{}</time>").format(time_text(us)),
+    "second": lambda us: NOTHING if us is None else Markup("<time>{}</time>").format(_to_the_second(us)),
     "instant": time_text,
     "duration": lambda us: NOTHING if us is None else duration_text(us),
     "exact": lambda value: NOTHING if value is None else plain_text(value),
     "count": lambda number: NOTHING if number is None else f"{number:,}",
+    "plain": plain,
 }
 _templates.globals["asset_version"] = VERSION
+
+
+def _to_the_second(us: int) -> str | None:
+    return time_text(us // 1_000_000 * 1_000_000)
 
 
 def page(

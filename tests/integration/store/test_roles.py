@@ -59,6 +59,22 @@ REFUSED_TO_A_READER = [
 ]
 
 
+REFUSED_TO_THE_API = [
+    "SELECT identity_key FROM usage_topic",
+    "SELECT value FROM quarantine_action",
+    "UPDATE quarantine SET code = 'x'",
+    "DELETE FROM quarantine",
+    "UPDATE quarantine_action SET who = 'x'",
+    "DELETE FROM quarantine_action",
+    "UPDATE redrive_outbox SET published_at = now()",
+    "DELETE FROM redrive_outbox",
+    "INSERT INTO repair_outbox (partition, target_partition, record_offset) VALUES (0, 1, 0)",
+    "INSERT INTO counted_repair (partition) VALUES (0)",
+    "UPDATE audit SET who = 'x'",
+    "UPDATE api_token SET scopes = ARRAY['quarantine:write']",
+]
+
+
 async def test_a_worker_takes_nothing_away(store: Store) -> None:
     assert [sql for sql in REFUSED_TO_A_WORKER if not await _is_refused(store.worker, sql)] == []
 
@@ -67,6 +83,12 @@ async def test_a_worker_takes_nothing_away(store: Store) -> None:
 async def test_a_reader_sees_no_secret_and_changes_nothing(connected: Connect) -> None:
     reader = await connected(role="metering_reader")
     assert [sql for sql in REFUSED_TO_A_READER if not await _is_refused(reader, sql)] == []
+
+
+@pytest.mark.usefixtures("store")
+async def test_the_api_decides_about_refused_records_and_changes_none(connected: Connect) -> None:
+    api = await connected(role="metering_api")
+    assert [sql for sql in REFUSED_TO_THE_API if not await _is_refused(api, sql)] == []
 
 
 async def test_a_reader_can_read_what_people_look_at(store: Store, connected: Connect) -> None:

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from aggregator.backdating import BackdatedVersion
 from aggregator.meter import compile_meter
-from aggregator.remedy import Ground, InTheWay, Obstacle, Way, decoded, reads_alike, way_back
-from aggregator.state import TopicRules
+from aggregator.remedy import Ground, InTheWay, LandingRules, Obstacle, Way, decoded, reads_alike, way_back
 from metering.quarantine.replacement import rewritten
 from schemas.catalog import load_catalog
 from schemas.codes import Code
@@ -23,15 +22,12 @@ from schemas.wire import Event, Refusal, Void
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 NOW_US = 100 * DAY_US
-RULES = TopicRules(
-    name="usage",
+RULES = LandingRules(
     partitions=3,
-    clock="broker",
     partitioner="murmur2",
-    acceptance_window_us=2 * DAY_US,
+    clock="broker",
     skew_us=300_000_000,
     repair_horizon_us=35 * DAY_US,
-    identity_key=b"k" * 32,
 )
 OLD = "aggregation: sum, value: n, group_by: {region: where}"
 NEW = "aggregation: sum, value: usage.n, group_by: {region: place.name}"
