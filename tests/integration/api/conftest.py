@@ -1,6 +1,6 @@
 """What the API's tests share: a schema with usage in it, and an API that serves it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,6 +22,8 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from playwright.async_api import Browser
+from support import chromium
 
 from aggregator.store.connection import Connection
 from metering.api.server import ApiServer
@@ -100,3 +102,14 @@ async def rated_api(
         rated_world.dsn, rated_world.schema, rated_world.connection, observed, **api_settings
     ) as one:
         yield one
+
+
+@pytest_asyncio.fixture
+async def browser(say: Callable[[str], None]) -> AsyncIterator[Browser]:
+    path = chromium.executable()
+    if path is None:
+        assert not chromium.is_required(), chromium.ABSENT
+        say(chromium.ABSENT)
+        pytest.skip(chromium.ABSENT)
+    async with chromium.chromium(path) as running:
+        yield running

@@ -1,35 +1,20 @@
 """The console in a real Chromium: by keyboard, with and without a script, in the light and in the dark."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from integration.api.browsing import Scheme, go, opened
 from integration.api.fixtures import Api
 from integration.api.test_rated import rated_twice
 from integration.rating.world import PARTITIONS, World
-from playwright.async_api import Browser, Page, expect
-from support import chromium
+from playwright.async_api import Browser, expect
 from support.topics import create_topic, delete_topics
 
 TOPIC = "usage.events"
-
-expect.set_options(timeout=30_000)  # the status asks anew every five seconds, on a machine that may be busy
-
-Scheme = Literal["light", "dark"]
-
-
-@pytest_asyncio.fixture
-async def browser(say: Callable[[str], None]) -> AsyncIterator[Browser]:
-    path = chromium.executable()
-    if path is None:
-        assert not chromium.is_required(), chromium.ABSENT
-        say(chromium.ABSENT)
-        pytest.skip(chromium.ABSENT)
-    async with chromium.chromium(path) as running:
-        yield running
 
 
 @pytest_asyncio.fixture
@@ -37,36 +22,6 @@ async def api_settings(kafka_bootstrap: str) -> AsyncIterator[dict[str, Any]]:
     await create_topic(kafka_bootstrap, TOPIC, partitions=PARTITIONS)
     yield {"kafka_bootstrap_servers": kafka_bootstrap}
     await delete_topics(kafka_bootstrap, [TOPIC])
-
-
-async def opened(browser: Browser, api: Api, scheme: Scheme, *, script: bool) -> tuple[Page, list[str]]:
-    """A page that remembers whatever it complains about: errors, and what its policy forbids."""
-    context = await browser.new_context(
-        base_url=api.url,
-        color_scheme=scheme,
-        java_script_enabled=script,
-        viewport={"width": 1100, "height": 800},
-    )
-    page = await context.new_page()
-    page.set_default_timeout(20_000)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(f"{error}"))
-    page.on(
-        "console",
-        lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None,
-    )
-    return page, complaints
-
-
-async def go(page: Page, name: str) -> None:
-    """Press Tab until the link or button of this name has the focus, then Enter."""
-    for _ in range(40):
-        await page.keyboard.press("Tab")
-        focused = page.locator(":focus")
-        if await focused.count() and (await focused.inner_text()).strip() == name:
-            await page.keyboard.press("Enter")
-            return
-    pytest.fail(f"no Tab leads to {name}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -138,6 +93,14 @@ async def test_what_happens_is_shown_without_losing_the_place(
     await rated_world.count_close_rate()
     await expect(page.get_by_role("status")).to_contain_text("rewound")  # counted, though the log is empty
     await expect(pause).to_be_focused()
+
+    old = page.get_by_role("alert")
+    await expect(old).to_be_hidden()
+    await page.context.set_offline(True)
+    await expect(old).to_contain_text("These numbers are old")
+    await page.context.set_offline(False)
+    await expect(old).to_be_hidden()
+    complaints.clear()  # the network that was away
     await pause.press("Enter")
     await expect(page.get_by_role("link", name="Refresh again by itself")).to_be_visible()
     assert complaints == []
