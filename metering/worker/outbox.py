@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from aggregator.state import TopicRules
 from aggregator.store import outbox, status
+from aggregator.store.connection import Connection
 from aggregator.store.outbox import Published, Repair
 from metering.process.patience import Patience
 from metering.telemetry import Instruments, catalogue
@@ -67,6 +68,7 @@ class Outbox:
     async def _drain(self) -> int:
         """Publish the oldest repairs; how many. Should it fail half-way, the copies are duplicates."""
         async with self._database.outbox.use() as connection:
+            await self._count_pending(connection)  # before: what the brokers do not take waits too
             async with connection.transaction():
                 repairs = await outbox.take(connection, LIMIT)
                 if repairs:
@@ -74,11 +76,15 @@ class Outbox:
                         row.partition: row.frontier_us for row in await status.partitions(connection)
                     }
                     await outbox.mark_published(connection, await self._publish(repairs, frontiers_us))
-            self._instruments.set(catalogue.OUTBOX_PENDING, await outbox.pending(connection))
+            if repairs:
+                await self._count_pending(connection)
         if repairs:
             self._instruments.add(catalogue.OUTBOX_SENT, len(repairs))
             log.info("repairs_published", records=len(repairs))
         return len(repairs)
+
+    async def _count_pending(self, connection: Connection) -> None:
+        self._instruments.set(catalogue.OUTBOX_PENDING, await outbox.pending(connection))
 
     async def _publish(
         self, repairs: Sequence[Repair], frontiers_us: dict[int, int | None]
