@@ -18,7 +18,7 @@ REFUSED: Final = Check(
     "refused",
     Severity.INFO,
     "Nothing that arrived in the last five minutes was refused.",
-    "`metering quarantine list --code CODE` shows them: is it the producer, or the catalog applied last?",
+    "`metering quarantine list --code CODE` shows them: the producer is wrong, or the newest catalog.",
 )
 COPIES: Final = Check(
     "copies",
