@@ -75,7 +75,6 @@ class Comparison:
     differences: list[Difference] = field(default_factory=list)  # the first of each aspect
     units: dict[str, Amounts] = field(default_factory=dict)  # by meter, in windows and beside them
     money: dict[str, Amounts] = field(default_factory=dict)  # by currency: newest versions of rated totals
-    unaddable: set[tuple[str, str]] = field(default_factory=set)  # meters that differ, with what they are
     grown_windows: int = 0  # that usage has been added to since the replay: not compared
     unrated_totals: int = 0  # that the counted schema has not come to yet: not compared
 

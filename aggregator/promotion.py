@@ -9,21 +9,30 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from aggregator.catalog import StoredVersion
-from aggregator.comparison import ADDABLE, Pair
+from aggregator.comparison import Pair, Row
+from aggregator.replacement import Content, Element
 from schemas.catalog import Meter
 from schemas.instant import format_time
 from schemas.number import EXACT, plain_text
 
 
 class Difference(NamedTuple):
-    """What one window of a series must be given; `groups` is JSON by name, empty for `other`."""
+    """A row that one window of a series must be given; `groups` is JSON by name, empty for `other`.
+
+    With `replaces_before` the rows of a window say what it comes to, as of that offset: each its value, a
+    member or a point, or nothing. Without, the row is added.
+    """
 
     meter: str
     subject: str
     groups: str
     start_us: int
-    events: int
-    value: Decimal  # 0 for `count`
+    events: int  # signed; all those of a window stand in its first row
+    value: Decimal | None  # 0 for `count`
+    member: str | None = None
+    time_us: int | None = None  # of a point, and of a `last` value
+    offset: int | None = None
+    replaces_before: int | None = None
 
 
 class Placed(NamedTuple):
@@ -86,6 +95,36 @@ def difference(pair: Pair) -> Difference | None:
     return Difference(meter, subject, groups, start_us, events - counted_events, more)
 
 
+def replacement(pair: Pair, replaces_before: int) -> list[Difference]:
+    """The rows that stand for a window from now on (columns: its content); none if both sides are equal.
+
+    Args:
+        pair: the window.
+        replaces_before: how far the replay knew the log.
+    """
+    counted, replayed = _content(pair.counted), _content(pair.replayed)
+    if counted == replayed:
+        return []
+    meter, subject, groups, start_us = pair.key
+    more = replayed.events - counted.events
+    return [
+        Difference(meter, subject, groups, start_us, more if number == 0 else 0, *element, replaces_before)
+        for number, element in enumerate(replayed.elements or [Element()])
+    ]
+
+
+def is_known_better(pair: Pair, replaces_before: int) -> bool:
+    """Whether a window was replaced by what a later replay has found, whose rows cannot be taken back."""
+    known_before = None if pair.counted is None else pair.counted.values[1]
+    return known_before is not None and known_before > replaces_before
+
+
+def older_replay(meter: str) -> Refused:
+    """Why a replay cannot be promoted any more."""
+    sentence = "what a later replay has found stands in its windows: replay once more, and promote that"
+    return Refused("older_replay", meter, sentence)
+
+
 def place(
     found: Difference, counted: Mapping[str, Timeline], replayed: Mapping[str, Timeline]
 ) -> Placed | Refused:
@@ -101,22 +140,12 @@ def place(
         refused = _misfit(terms, Meter.from_definition(other.definition))
         if refused is not None:
             return Refused(refused[0], found.meter, refused[1])
-    if terms.aggregation not in ADDABLE:
-        return not_addable(found.meter, terms.aggregation)
     groups = None
     if found.groups:
         values = json.loads(found.groups)
         groups = tuple(values[name] for name in terms.group_by)
-    value = found.value if terms.aggregation == "sum" else None
+    value = None if terms.aggregation == "count" else found.value
     return Placed(found, version.meter_version_id, groups, value)
-
-
-def not_addable(meter: str, aggregation: str) -> Refused:
-    """A meter whose differences are no units that could be added to a window."""
-    sentence = (
-        f"it aggregates by `{aggregation}`: no row beside a window can change that; leave it out with --meter"
-    )
-    return Refused("not_addable", meter, sentence)
 
 
 def evidence(differences: Iterable[Difference]) -> bytes:
@@ -135,12 +164,20 @@ def as_document(one: Difference) -> dict[str, Any]:
         "group": json.loads(one.groups) if one.groups else None,
         "start": format_time(one.start_us),
         "events": one.events,
-        "value": plain_text(one.value),
+        "value": None if one.value is None else plain_text(one.value),
+        "member": one.member,
+        "time": None if one.time_us is None else format_time(one.time_us),
+        "offset": one.offset,
+        "replaces_before": one.replaces_before,
     }
 
 
-def _columns(row: Any) -> tuple[int, Decimal]:  # noqa: ANN401 - a Row or None
+def _columns(row: Row | None) -> tuple[int, Decimal]:
     return (0, Decimal(0)) if row is None else (row.values[0], row.values[1])
+
+
+def _content(row: Row | None) -> Content:
+    return Content(0, ()) if row is None else row.values[0]
 
 
 def _misfit(terms: Meter, other: Meter) -> tuple[str, str] | None:

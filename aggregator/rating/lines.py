@@ -106,7 +106,7 @@ class _Lines:
             # What a `unique` meter comes to is the number of its members, which are counted below.
             quantity = Fraction(0)
             if aggregation != "unique":
-                quantity = rollup.natural(aggregation, map(_tally, parts))  # type: ignore[arg-type] # one of them
+                quantity = rollup.natural(aggregation, _tallies(parts))  # type: ignore[arg-type] # one of them
             yield Quantity(group, quantity, events)
 
     def _windowed(self, windows: Sequence[Window]) -> Iterable[Quantity]:
@@ -119,7 +119,7 @@ class _Lines:
             quantity = rollup.windowed(
                 self._charge.rollup,  # type: ignore[arg-type] # one of WINDOWED
                 aggregation,  # type: ignore[arg-type]
-                [(part.start_us, _tally(part)) for part in parts],
+                [(part.start_us, tally) for part in parts for tally in _tallies([part])],
                 self._windows_of(aggregation),
             )
             yield Quantity(group, quantity, sum(part.events for part in parts))
@@ -213,13 +213,13 @@ class _Lines:
         return frozenset(zip(names, point.groups, strict=True))
 
 
-def _tally(one: Sum | Window) -> Tally:
-    return Tally(
-        one.events,
-        Fraction(0) if one.value is None else Fraction(one.value),
-        one.value_time_us or 0,
-        one.value_offset or 0,
-    )
+def _tallies(parts: Iterable[Sum | Window]) -> list[Tally]:
+    """Those that come to something: a correction may have left nothing of a least, greatest or last value."""
+    return [
+        Tally(one.events, Fraction(one.value), one.value_time_us or 0, one.value_offset or 0)
+        for one in parts
+        if one.value is not None
+    ]
 
 
 def _named(charge: MeteredCharge, group: LineGroup) -> Mapping[str, str | None] | None:

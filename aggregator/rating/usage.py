@@ -26,7 +26,8 @@ class Asked(NamedTuple):
 class Sum(NamedTuple):
     """All windows of one series, as its aggregation merges them; `value` is None for `unique`.
 
-    `value_time_us` and `value_offset` are of a `last` value.
+    And of `min`, `max` and `last` it is None if corrections have left nothing. `value_time_us` and
+    `value_offset` are of a `last` value.
     """
 
     request: int

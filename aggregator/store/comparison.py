@@ -41,7 +41,7 @@ ADJUSTMENTS: Final = Aspect(
     ("partition", "record_offset", "meter"),
     (
         *("kind", "subject", "groups", "window_start", "aggregation", "events", "value", "member"),
-        *("event_time", "log_time"),
+        *("event_time", "log_time", "value_offset", "replaces_before", "promotion"),
     ),
 )
 QUARANTINE: Final = Aspect(
@@ -170,13 +170,10 @@ async def _compare_what_is_final(sides: _Sides, found: Comparison, log_time_us: 
 
 
 def _add_up(found: Comparison, pair: Pair, meter: str, aspect: Aspect) -> None:
-    """Add both sides to the meter's units; or note that it differs, where nothing adds up."""
+    """Add both sides to the meter's units, where they add up."""
     place = aspect.values.index("aggregation")
-    aggregations = {row.values[place] for row in pair if row is not None}
-    if aggregations <= ADDABLE:
+    if {row.values[place] for row in pair if row is not None} <= ADDABLE:
         found.add_units(meter, _units(pair.counted, aspect), _units(pair.replayed, aspect))
-    elif pair.counted != pair.replayed:
-        found.unaddable |= {(meter, aggregation) for aggregation in aggregations}
 
 
 def _units(row: Row | None, aspect: Aspect) -> Decimal:

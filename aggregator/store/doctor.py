@@ -34,6 +34,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "window_totals": "Windows must re-add to the second ledger's events and sums.",
         "adjustment_totals": "Late events and voids must re-add to the second ledger's events and sums.",
         "corrections": "Every correction must be of a promotion, and every promotion have all of its rows.",
+        "replacements": "Only what does not add up may be replaced, and never by what knew less of the log.",
         "adjustment_series": "An adjustment's series must be one of its own meter version.",
         "voids": "What was withdrawn from a window must have been counted in it, each point of a gauge.",
         "window_values": "A window's value must be of the form that its aggregation writes.",

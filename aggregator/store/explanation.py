@@ -51,7 +51,9 @@ class StoredAdjustment(NamedTuple):
     member: str | None
     event_time_us: int
     log_time_us: int
-    batch_first_offset: int
+    batch_first_offset: int  # of a correction: the first number of its promotion
+    value_offset: int | None  # of a correction: where the log has what it says
+    replaces_before: int | None  # of a correction: up to which offset it takes the place of what is known
 
 
 class LedgerRange(NamedTuple):
@@ -113,6 +115,8 @@ async def adjustments(connection: Connection, scope: Scope) -> list[StoredAdjust
             row["event_time"],
             row["log_time"],
             row["batch_first_offset"],
+            row["value_offset"],
+            row["replaces_before"],
         )
         for row in await connection.fetch(STATEMENTS["explained_adjustments"], *_arguments(scope))
     ]

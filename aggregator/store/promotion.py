@@ -1,12 +1,13 @@
-"""Makes what a replay has found part of what was counted: signed rows beside final windows."""
+"""Makes what a replay has found part of what was counted: rows beside final windows."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from aggregator import promotion
-from aggregator.comparison import Comparison, Row, paired
+from aggregator.comparison import Row, paired
 from aggregator.promotion import Difference, Placed, Refused
+from aggregator.replacement import Element, Part, content
 from aggregator.store import audit, catalog, finality, load, replay
 from aggregator.store.connection import Connection, json_text
 from aggregator.store.errors import Overtaken
@@ -14,6 +15,7 @@ from aggregator.store.finality import Finality
 from aggregator.store.load import StoredCatalog
 from aggregator.store.replay import CORRECTIONS, Correction, Promotion, Shadow
 from aggregator.store.statements import STATEMENTS
+from schemas.partitioner import PARTITIONERS
 
 _ROWS_AT_ONCE: Final = 5_000
 
@@ -37,7 +39,6 @@ async def propose(
     counted: Connection,
     replayed: Connection,
     shadow: Shadow,
-    found: Comparison,
     meters: Collection[str] | None,
 ) -> Proposal:
     """Find what final windows lack, by what a replay says of them.
@@ -46,7 +47,6 @@ async def propose(
         counted: to the schema that counts the topic.
         replayed: to the shadow schema.
         shadow: what that says of itself.
-        found: what `compare` has found between both.
         meters: those to promote; None for all.
     """
     async with (
@@ -61,20 +61,29 @@ async def propose(
         before = await _final_before(counted, replayed, meters)
         limits = {**shadow.ends, CORRECTIONS: next_number}
         arguments = [list(limits), list(limits.values()), list(before), list(before.values())]
-        rows = paired(_rows(counted, arguments), _rows(replayed, arguments))
         refused: dict[tuple[str, str], Refused] = {}
-        async for pair in rows:
-            difference = promotion.difference(pair)
-            if difference is None:
-                continue
+
+        def put(difference: Difference) -> None:
             one = promotion.place(difference, of_ours, of_theirs)
             if isinstance(one, Refused):
                 refused.setdefault((one.meter, one.code), one)
             else:
                 proposal.placed.append(one)
-        for meter, aggregation in sorted(found.unaddable):
-            if meters is None or meter in meters:
-                refused.setdefault((meter, "not_addable"), promotion.not_addable(meter, aggregation))
+
+        async for pair in paired(_units(counted, arguments), _units(replayed, arguments)):
+            difference = promotion.difference(pair)
+            if difference is not None:
+                put(difference)
+        rules = await load.topic_rules(counted)
+        partition_of = PARTITIONERS[rules.partitioner]
+        async for pair in paired(_contents(counted, arguments), _contents(replayed, arguments)):
+            meter, subject, *_ = pair.key
+            replaces_before = shadow.ends[partition_of(subject.encode(), rules.partitions)]
+            differences = promotion.replacement(pair, replaces_before)
+            if differences and promotion.is_known_better(pair, replaces_before):
+                refused.setdefault((meter, "older_replay"), promotion.older_replay(meter))
+            for one in differences:
+                put(one)
         proposal.refused = sorted(refused.values())
     return proposal
 
@@ -108,13 +117,17 @@ async def promote(
         rows = [
             Correction(
                 number,
+                proposal.next_number,
                 one.meter_version_id,
                 one.difference.subject,
                 one.groups,
                 one.difference.start_us,
                 one.difference.events,
                 one.value,
-                one.difference.start_us,
+                one.difference.member,
+                one.difference.start_us if one.difference.time_us is None else one.difference.time_us,
+                one.difference.offset,
+                one.difference.replaces_before,
                 log_time_us,
             )
             for number, one in enumerate(proposal.placed, start=proposal.next_number)
@@ -152,7 +165,30 @@ def _least_mark(side: Finality, meter: str) -> int | None:
     return min((marks[version] for version in versions if version in marks), default=None)
 
 
-async def _rows(connection: Connection, arguments: Sequence[object]) -> AsyncIterator[Row]:
+async def _units(connection: Connection, arguments: Sequence[object]) -> AsyncIterator[Row]:
+    """What each window adds up to."""
     async for row in connection.cursor(STATEMENTS["final_units"], *arguments, prefetch=_ROWS_AT_ONCE):
         meter, subject, groups, start_us, events, value = row
         yield Row((meter, subject, groups, start_us), (events, value))
+
+
+async def _contents(connection: Connection, arguments: Sequence[object]) -> AsyncIterator[Row]:
+    """What each other window comes to, and up to which offset a promotion has said so."""
+    of_window: list[Any] = []
+    async for row in connection.cursor(STATEMENTS["final_parts"], *arguments, prefetch=_ROWS_AT_ONCE):
+        if of_window and of_window[0][:4] != row[:4]:
+            yield _content(of_window)
+            of_window = []
+        of_window.append(tuple(row))
+    if of_window:
+        yield _content(of_window)
+
+
+def _content(of_window: Sequence[Any]) -> Row:
+    *key, aggregation, replaces_before = of_window[0][:6]
+    parts = [
+        Part(events, Element(*element), is_void, stands)
+        for *_, events, value, member, time_us, offset, is_void, stands in of_window
+        for element in [(value, member, time_us, offset)]
+    ]
+    return Row(tuple(key), (content(aggregation, parts), replaces_before))

@@ -50,16 +50,20 @@ class Skip(NamedTuple):
 
 
 class Correction(NamedTuple):
-    """A row of an earlier promotion; `groups` None for `other`."""
+    """A row of a promotion; `groups` None for `other`."""
 
     number: int
+    promotion: int  # its first number
     meter_version_id: int
     subject: str
     groups: GroupValues | None
     start_us: int
     events: int
     value: Decimal | None
+    member: str | None
     event_time_us: int
+    value_offset: int | None  # of what the log holds there; None: of nothing alone
+    replaces_before: int | None  # it takes the place of all before this offset; None: it is added
     log_time_us: int
 
 
@@ -176,13 +180,17 @@ async def corrections(connection: Connection) -> list[Correction]:
     return [
         Correction(
             row["record_offset"],
+            row["promotion"],
             row["meter_version_id"],
             row["subject"],
             None if row["is_other"] else tuple(row["groups"]),
             row["window_start"],
             row["events"],
             row["value"],
+            row["member"],
             row["event_time"],
+            row["value_offset"],
+            row["replaces_before"],
             row["log_time"],
         )
         for row in await connection.fetch(STATEMENTS["all_corrections"])
@@ -277,20 +285,20 @@ async def insert_corrections(
     names = [(row.meter_version_id, row.subject, row.groups) for row in rows]
     ids, _ = await series_ids(sent, names, StoreCache())
     await sent.insert(
-        "insert_adjustments",
+        "insert_corrections",
         [
             (
-                CORRECTIONS,
                 row.number,
+                row.promotion,
                 row.meter_version_id,
                 series_id,
                 row.start_us,
-                "correction",
                 row.events,
                 None if row.value is None else str(row.value),
-                None,
+                row.member,
                 row.event_time_us,
-                row.number,
+                row.value_offset,
+                row.replaces_before,
                 row.log_time_us,
             )
             for series_id, row in zip(ids, rows, strict=True)

@@ -17,10 +17,11 @@ class Total(NamedTuple):
 
     `value` holds everything, `on_time_value` only what came before its window was final (None: nothing did).
     By aggregation it is the sum, the number of events, the least, the greatest or the last value, or the
-    number of different members. Of a gauge whose
-    points were all withdrawn it is None. `groups` is by name, None where an event has no such value or a
-    version of the meter no such group; all are None for `other`, which holds what a cardinality limit turned
-    away. `adjustment_events` are late events less withdrawn ones, so the rest of `events` came on time.
+    number of different members. Of a gauge whose points were all withdrawn it is None, and so it is where a
+    correction has left nothing of a least, greatest or last value. `groups` is by name, None where an event
+    has no such value or a version of the meter no such group; all are None for `other`, which holds what a
+    cardinality limit turned away. `adjustment_events` are late events less withdrawn ones, with what was
+    corrected, so the rest of `events` came on time.
     """
 
     aggregation: str

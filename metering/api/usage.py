@@ -49,7 +49,7 @@ class UsageRow(BaseModel):
     start: TimeText = Field(description="Of the first window in it.")
     end: TimeText = Field(description="Of the last window in it.")
     value: str | None = Field(
-        description="An exact decimal, late usage and voids included; null: a gauge without a point."
+        description="An exact decimal, with all beside it; null: nothing is left, of a gauge no point."
     )
     on_time_value: str | None = Field(description="What came before its window was final; null: nothing.")
     events: int = Field(description="Events behind it, less those withdrawn.")

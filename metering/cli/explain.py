@@ -17,9 +17,9 @@ from metering.cli.output import Json, print_json, print_table, say, time_text
 from metering.database import database
 from metering.errors import UsageError
 from metering.explain.amounts import ExplainedTotal, LineAccount, explain_total
-from metering.explain.facts import Facts
+from metering.explain.facts import CORRECTION, Facts
 from metering.explain.recount import MeterRule
-from metering.explain.windows import CORRECTION, Account, Explained, Question
+from metering.explain.windows import Account, Explained, Question
 from metering.explain.windows import explain as explain_windows
 from metering.settings import Settings, load_settings
 from metering.topics import load_contract
@@ -234,6 +234,10 @@ def _row(account: Account, rule: MeterRule) -> tuple[object, ...]:
     first, last = account.offsets
     offsets = f"{first}" if first == last else f"{first}..{last}"
     result = Text("equal", "green") if account.is_equal else Text("differs", "bold red")
+    if not _is_logged(account):
+        before = facts["replaces_before"]
+        instead = "" if before is None else f"; instead of all before offset {before}"
+        result = Text(f"not in the log{instead}", "yellow")
     return (
         f"{rule.meter}",
         account.key.subject,
@@ -245,7 +249,7 @@ def _row(account: Account, rule: MeterRule) -> tuple[object, ...]:
         len(account.batches),
         facts["events"],
         _plain(facts["value"]) if facts["value"] is not None else len(facts.get("members") or ()) or "-",
-        result if _is_logged(account) else Text("not in the log", "yellow"),
+        result,
     )
 
 

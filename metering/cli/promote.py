@@ -6,9 +6,8 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from cyclopts import Parameter
 
-from aggregator.promotion import Refused, as_document
+from aggregator.promotion import Difference, Refused, as_document
 from aggregator.store import promotion
-from aggregator.store.comparison import compare
 from aggregator.store.errors import Overtaken
 from aggregator.store.promotion import Proposal
 from aggregator.store.replay import Promotion
@@ -39,7 +38,7 @@ def promote(
     who: Who = None,
     as_json: Json = False,
 ) -> Exit:
-    """Write, beside final windows, what a replay has more or less than was counted: signed, and for ever.
+    """Write, beside final windows, what a replay has found otherwise than was counted: for ever.
 
     Windows stay as they are. Rated periods get a new version at their next cut. All or nothing is written;
     exit code 4 if something cannot be.
@@ -61,8 +60,7 @@ async def _promote(
                 f"Schema {schema} is a replay of {shadow.counted_schema}, not of {settings.postgres_schema}.",
             )
         while True:
-            found = await compare(counted, replayed, shadow)
-            proposal = await promotion.propose(counted, replayed, shadow, found, meters)
+            proposal = await promotion.propose(counted, replayed, shadow, meters)
             if proposal.refused or not proposal.placed or reason is None:
                 return _Done(proposal, None)
             try:
@@ -87,7 +85,7 @@ def _show(done: _Done, *, as_json: bool) -> None:
                     one.groups or "(other)",
                     time_text(one.start_us),
                     one.events,
-                    one.value,
+                    _value(one),
                 )
                 for one in differences[:_SHOWN]
             ),
@@ -101,6 +99,16 @@ def _show(done: _Done, *, as_json: bool) -> None:
         )
     elif not differences and not done.proposal.refused:
         say("Nothing to promote: final windows are what the replay has found.")
+
+
+def _value(one: Difference) -> str:
+    """What a row adds, or what it says that a window is, or holds."""
+    if one.replaces_before is None:
+        return str(one.value)
+    if one.member is not None:
+        return f"holds {one.member}"
+    at = "" if one.time_us is None else f" at {time_text(one.time_us)}"
+    return "is nothing" if one.value is None else f"is {one.value}{at}"
 
 
 def _documents(done: _Done) -> Iterator[dict[str, Any]]:

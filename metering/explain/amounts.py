@@ -12,10 +12,10 @@ from aggregator.store.connection import Connection
 from aggregator.store.rated import document as rated_document
 from metering.errors import UsageError
 from metering.explain import windows
-from metering.explain.facts import Facts
+from metering.explain.facts import CORRECTION, Facts
 from metering.explain.recount import Key, MeterRule
 from metering.explain.reprice import GAUGE, Charged, Line, LineGroup, Segment, Span, Use, reprice
-from metering.explain.windows import CORRECTION, Account, Explained, Question, meter_rules
+from metering.explain.windows import Account, Explained, Question, meter_rules
 from metering.settings import Settings
 from schemas.instant import parse_time_us
 from schemas.rated import RatedTotal
@@ -146,11 +146,16 @@ def _compare(explained: ExplainedTotal, parts: Sequence[_Part]) -> None:
     for account in explained.windows.accounts:
         rule = explained.windows.rules[account.key.meter_version_id]
         by_place.setdefault((rule.meter, account.key.subject), []).append(account)
+    replaced = _replaced(explained.windows.accounts)
     amount, unrounded = Fraction(0), Fraction(0)
     for place, (part, segment) in enumerate(zip(parts, explained.document.segments, strict=True)):
         behind = {charge.name: _behind(charge, part, by_place) for charge in part.charges}
         uses = {
-            charge.name: [use for account in behind[charge.name] for use in _uses(account, charge, explained)]
+            charge.name: [
+                use
+                for account in behind[charge.name]
+                for use in _uses(account, charge, explained, replaced.get(account.key))
+            ]
             for charge in part.charges
         }
         spans = {charge.name: list(_spans(charge, part)) for charge in part.charges}
@@ -202,8 +207,40 @@ def _spans(charge: _Charge, part: _Part) -> Iterator[Span]:
             yield Span(runs[rule.meter_version_id], rule.window_us, start_us, end_us)
 
 
-def _uses(account: Account, charge: _Charge, explained: ExplainedTotal) -> Iterator[Use]:
-    """The events of a window, or the one beside it, as the log has them; a correction as it is stored."""
+class _Replaced(NamedTuple):
+    """What a window's newest replacement is."""
+
+    promotion: int
+    replaces_before: int
+
+
+def _replaced(accounts: Sequence[Account]) -> dict[Key, _Replaced]:
+    found: dict[Key, _Replaced] = {}
+    for account in accounts:
+        facts = account.stored
+        if account.kind == CORRECTION and facts is not None and facts["replaces_before"] is not None:
+            one = _Replaced(facts["promotion"], facts["replaces_before"])
+            found[account.key] = max(one, found.get(account.key, one))
+    return found
+
+
+def _is_replaced(account: Account, replaced: _Replaced | None) -> bool:
+    """Whether a promotion has something else in the place of this."""
+    if replaced is None:
+        return False
+    if account.kind == CORRECTION:
+        facts = account.stored or {}
+        return bool(facts["promotion"] != replaced.promotion)
+    return account.kind == "window" or account.offsets[0] < replaced.replaces_before
+
+
+def _uses(
+    account: Account, charge: _Charge, explained: ExplainedTotal, replaced: _Replaced | None
+) -> Iterator[Use]:
+    """The events of a window, or the one beside it, as the log has them; a correction as it is stored.
+
+    What was replaced is left of it as a number of events.
+    """
     key = account.key
     rule = explained.windows.rules[key.meter_version_id]
     aggregation = _runs(charge)[key.meter_version_id]
@@ -211,20 +248,23 @@ def _uses(account: Account, charge: _Charge, explained: ExplainedTotal) -> Itera
     names = [name for name, _ in rule.groups]
     series = key.groups if key.groups is None else frozenset(zip(names, key.groups, strict=True))
     common = key.subject, aggregation, line, series, key.start_us
+    is_gauge, facts = rule.aggregation == GAUGE, account.recounted
+    if account.kind == CORRECTION:
+        facts = account.stored
+    if _is_replaced(account, replaced):
+        if not is_gauge and facts is not None:
+            yield Use(*common, facts["events"], None, None, key.start_us, account.offsets[0])
+        return
     for event in explained.windows.found.windows.get(key, ()) if account.kind == "window" else ():
         text = event.value if isinstance(event.value, str) else None
         number = None if isinstance(event.value, str | None) else Fraction(event.value)
         yield Use(*common, 1, number, text, event.time_us, event.offset)
-    facts = account.stored if account.kind == CORRECTION else account.recounted
     if account.kind != "window" and facts is not None:
-        yield Use(
-            *common,
-            facts["events"],
-            facts["value"],
-            facts["member"],
-            facts["event_time_us"],
-            account.offsets[0],
-        )
+        events = facts["events"]
+        if is_gauge and account.kind == CORRECTION:
+            events = 0 if facts["value"] is None else 1  # how many points there are is told by the points
+        offset = account.offsets[0] if facts["value_offset"] is None else facts["value_offset"]
+        yield Use(*common, events, facts["value"], facts["member"], facts["event_time_us"], offset)
 
 
 def _line_of(charge: _Charge, rule: MeterRule, key: Key) -> LineGroup:

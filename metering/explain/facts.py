@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from aggregator.store.explanation import StoredAdjustment, StoredWindow
 from metering.explain.recount import Beside, Counted
+
+CORRECTION: Final = "correction"
 
 Facts = Mapping[str, Any]
 """Numbers as fractions: whatever their digits, they are equal if they are the same number."""
@@ -70,6 +72,9 @@ def stored_beside(row: StoredAdjustment) -> Facts:
         "member": row.member,
         "event_time_us": row.event_time_us,
         "log_time_us": row.log_time_us,
+        "value_offset": row.value_offset,
+        "promotion": row.batch_first_offset if row.kind == CORRECTION else None,
+        "replaces_before": row.replaces_before,
     }
 
 
@@ -84,6 +89,9 @@ def recounted_beside(one: Beside) -> Facts:
         "member": one.value if isinstance(one.value, str) else None,
         "event_time_us": one.time_us,
         "log_time_us": one.log_time_us,
+        "value_offset": None,
+        "promotion": None,
+        "replaces_before": None,
     }
 
 

@@ -29,7 +29,7 @@ class Use(NamedTuple):
     series: object  # what the points of one gauge have in common
     window_us: int  # the start of its window
     events: int  # 1, or -1 of a void
-    value: Fraction | None  # of a `sum` signed, as it adds
+    value: Fraction | None  # of a `sum` signed, as it adds; None also of what was replaced
     member: str | None
     time_us: int
     offset: int
@@ -262,14 +262,15 @@ def _natural(aggregation: str, uses: Sequence[Use]) -> Fraction:
         case "sum":
             return sum(values, ZERO)
         case "min":
-            return min(values)
+            return min(values, default=ZERO)
         case "max":
-            return max(values)
+            return max(values, default=ZERO)
         case "unique":
-            return Fraction(len({use.member for use in uses}))
+            return Fraction(len({use.member for use in uses if use.member is not None}))
         case _:
-            newest = max(uses, key=lambda use: (use.time_us, use.offset))
-            return newest.value or ZERO
+            left = [use for use in uses if use.value is not None]
+            newest = max(left, key=lambda use: (use.time_us, use.offset), default=None)
+            return ZERO if newest is None or newest.value is None else newest.value
 
 
 def _gauged(

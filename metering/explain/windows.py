@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from aggregator.state import TopicRules
 from aggregator.store import explanation
@@ -12,14 +12,19 @@ from aggregator.store import replay as decisions_store
 from aggregator.store.connection import Connection
 from aggregator.store.explanation import LedgerRange, Scope, Start, StoredAdjustment, StoredWindow
 from aggregator.store.replay import Decisions
-from metering.explain.facts import Facts, recounted_beside, recounted_window, stored_beside, stored_window
+from metering.explain.facts import (
+    CORRECTION,
+    Facts,
+    recounted_beside,
+    recounted_window,
+    stored_beside,
+    stored_window,
+)
 from metering.explain.log import Stretch, read_log
 from metering.explain.recount import Beside, Counted, Found, Key, MeterRule, Recount, Topic
 from metering.settings import Settings
 from schemas.instant import HOUR_US
 from schemas.partitioner import PARTITIONERS
-
-CORRECTION: Final = "correction"
 
 
 class Account(NamedTuple):

@@ -73,7 +73,8 @@ WITH named AS MATERIALIZED (
 )
 SELECT
     a.partition, a.record_offset, n.meter,
-    a.kind, n.subject, n.groups, a.window_start, n.aggregation, a.events, a.value, a.member, a.event_time, a.log_time
+    a.kind, n.subject, n.groups, a.window_start, n.aggregation, a.events, a.value, a.member, a.event_time, a.log_time,
+    a.value_offset, a.replaces_before, CASE a.kind WHEN 'correction' THEN a.batch_first_offset END AS promotion
 FROM adjustment AS a
 JOIN named AS n ON n.series_id = a.series_id
 JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = a.partition

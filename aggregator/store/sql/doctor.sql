@@ -438,6 +438,27 @@ WHERE (a.kind = 'correction' OR a.partition = -1) AND NOT EXISTS (
 )
 ORDER BY 1
 
+-- name: doctor_replacements
+-- Corrections take the place of windows that do not add up, and of no others; those of one promotion agree on what was
+-- known, and no later one knew less.
+SELECT r.series_id, r.window_start, r.promotion, r.rows, r.replacing, r.least, r.most, r.before
+FROM (
+    SELECT
+        a.series_id, a.window_start, a.batch_first_offset AS promotion, count(*) AS rows,
+        count(a.replaces_before) AS replacing, min(a.replaces_before) AS least, max(a.replaces_before) AS most,
+        lag(max(a.replaces_before)) OVER (
+            PARTITION BY a.series_id, a.window_start ORDER BY a.batch_first_offset
+        ) AS before
+    FROM adjustment AS a
+    WHERE a.kind = 'correction'
+    GROUP BY a.series_id, a.window_start, a.batch_first_offset
+) AS r
+JOIN series AS s ON s.series_id = r.series_id
+JOIN meter_version AS v ON v.meter_version_id = s.meter_version_id
+WHERE r.replacing <> CASE WHEN v.definition ->> 'aggregation' IN ('sum', 'count') THEN 0 ELSE r.rows END
+    OR r.least <> r.most OR r.least < r.before
+ORDER BY 1, 2, 3
+
 -- name: doctor_term_versions
 SELECT 'plan' AS kind, p.plan AS name, count(*) AS versions, max(p.version) AS newest, 1 AS fixed_terms
 FROM plan_version AS p

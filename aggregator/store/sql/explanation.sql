@@ -22,7 +22,7 @@ ORDER BY w.window_start, s.subject, s.is_other, s.groups, w.shard
 -- name: explained_adjustments
 SELECT
     s.meter_version_id, s.subject, s.is_other, s.groups, a.window_start, a.partition, a.record_offset, a.kind,
-    a.events, a.value, a.member, a.event_time, a.log_time, a.batch_first_offset
+    a.events, a.value, a.member, a.event_time, a.log_time, a.batch_first_offset, a.value_offset, a.replaces_before
 FROM series AS s
 JOIN adjustment AS a ON a.series_id = s.series_id
 WHERE s.meter_version_id = ANY ($1::integer[]) AND s.subject = ANY ($2::text[])
@@ -61,20 +61,18 @@ SELECT definition FROM subscription_version WHERE subscription = $1 AND version 
 
 -- name: carried_from
 -- The earliest window whose last point is carried into a range that starts at $3: of each series of $1 and $2 the
--- newest window before it with a point.
+-- newest window before it that surely has a point, since none was withdrawn or corrected; or the first of all.
 SELECT min(c.window_start)
 FROM series AS s
 CROSS JOIN LATERAL (
-    SELECT max(p.window_start) AS window_start
+    SELECT coalesce(max(p.window_start) FILTER (WHERE NOT EXISTS (
+        SELECT FROM adjustment AS v
+        WHERE v.series_id = s.series_id AND v.window_start = p.window_start AND v.kind <> 'late'
+    )), min(p.window_start)) AS window_start
     FROM (
         SELECT w.window_start FROM window_point AS w WHERE w.series_id = s.series_id AND w.window_start < $3
-        UNION ALL
-        SELECT a.window_start FROM adjustment AS a
-        WHERE a.series_id = s.series_id AND a.window_start < $3 AND a.kind = 'late'
+        UNION
+        SELECT a.window_start FROM adjustment AS a WHERE a.series_id = s.series_id AND a.window_start < $3
     ) AS p
-    WHERE NOT EXISTS (
-        SELECT FROM adjustment AS v
-        WHERE v.series_id = s.series_id AND v.window_start = p.window_start AND v.kind = 'void'
-    )
 ) AS c
 WHERE s.meter_version_id = ANY ($1::integer[]) AND s.subject = ANY ($2::text[])

@@ -106,8 +106,8 @@ FROM plan_version AS p
 -- name: all_corrections
 -- What was promoted so far, by the natural keys of its series.
 SELECT
-    a.record_offset, a.meter_version_id, s.subject, s.is_other, s.groups, a.window_start, a.events, a.value,
-    a.event_time, a.log_time
+    a.record_offset, a.batch_first_offset AS promotion, a.meter_version_id, s.subject, s.is_other, s.groups,
+    a.window_start, a.events, a.value, a.member, a.event_time, a.value_offset, a.replaces_before, a.log_time
 FROM adjustment AS a JOIN series AS s ON s.series_id = a.series_id
 WHERE a.partition = -1
 ORDER BY a.record_offset

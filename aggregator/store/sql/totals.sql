@@ -7,7 +7,8 @@ SELECT meter_version_id, definition FROM meter_version WHERE meter = $1 ORDER BY
 -- $5, $6: first and last subject; $7, $8: [from, to) of window starts; $9: whether each window stands alone.
 -- $10, $11: the groups that are filtered by (their places among those asked for), and their values.
 -- A total is its windows and, beside them, the adjustments, signed: usage that came after the window was final, and
--- usage that was withdrawn. A gauge's newest point that still stands is looked for where points were withdrawn.
+-- usage that was withdrawn. A gauge's newest point that still stands is looked for where points were withdrawn. Where
+-- a promotion has replaced a window, its newest word stands, and what was added from `replaces_before` on.
 WITH version AS (
     SELECT v.meter_version_id, v.aggregation, v.window_length, v.places::jsonb AS places
     FROM unnest($1::integer[], $2::text[], $3::interval[], $4::text[])
@@ -33,15 +34,29 @@ chosen AS (
             WHERE s.is_other OR g.groups[f.place] IS DISTINCT FROM f.value
         )
 ),
+replaced AS (
+    SELECT
+        a.series_id, a.window_start, max(a.batch_first_offset) AS promotion, max(a.replaces_before) AS replaces_before
+    FROM chosen AS c
+    JOIN adjustment AS a ON a.series_id = c.series_id AND a.replaces_before IS NOT NULL
+    WHERE c.aggregation IN ('min', 'max', 'last', 'unique', 'gauge')
+        AND a.window_start >= $7::timestamptz AND a.window_start < $8::timestamptz
+    GROUP BY a.series_id, a.window_start
+),
 withdrawn AS (
     SELECT c.series_id, a.window_start, a.event_time, a.value, count(*) AS points
     FROM chosen AS c
     JOIN adjustment AS a ON a.series_id = c.series_id AND a.kind = 'void'
+    LEFT JOIN replaced AS n ON n.series_id = a.series_id AND n.window_start = a.window_start
     WHERE c.aggregation = 'gauge' AND a.window_start >= $7::timestamptz AND a.window_start < $8::timestamptz
+        AND (n.window_start IS NULL OR a.record_offset >= n.replaces_before)
     GROUP BY c.series_id, a.window_start, a.event_time, a.value
 ),
 thinned AS (
-    SELECT DISTINCT w.series_id, w.window_start FROM withdrawn AS w
+    SELECT w.series_id, w.window_start FROM withdrawn AS w
+    UNION
+    SELECT n.series_id, n.window_start
+    FROM replaced AS n JOIN chosen AS c ON c.series_id = n.series_id AND c.aggregation = 'gauge'
 ),
 standing AS (
     SELECT DISTINCT ON (p.series_id, p.window_start)
@@ -54,10 +69,19 @@ standing AS (
             SELECT t.series_id, t.window_start, p.shard, p.value, p.point_time, p.point_offset
             FROM thinned AS t
             JOIN window_point AS p ON p.series_id = t.series_id AND p.window_start = t.window_start
+            LEFT JOIN replaced AS n ON n.series_id = t.series_id AND n.window_start = t.window_start
+            WHERE n.window_start IS NULL
             UNION ALL
-            SELECT t.series_id, t.window_start, a.partition, a.value, a.event_time, a.record_offset
+            SELECT
+                t.series_id, t.window_start, a.partition, a.value, a.event_time,
+                coalesce(a.value_offset, a.record_offset)
             FROM thinned AS t
-            JOIN adjustment AS a ON a.series_id = t.series_id AND a.window_start = t.window_start AND a.kind = 'late'
+            JOIN adjustment AS a ON a.series_id = t.series_id AND a.window_start = t.window_start
+            LEFT JOIN replaced AS n ON n.series_id = t.series_id AND n.window_start = t.window_start
+            WHERE a.kind <> 'void' AND a.value IS NOT NULL AND (
+                n.window_start IS NULL
+                OR a.record_offset >= CASE a.kind WHEN 'correction' THEN n.promotion ELSE n.replaces_before END
+            )
         ) AS p
     ) AS p
     LEFT JOIN withdrawn AS w
@@ -69,18 +93,24 @@ standing AS (
 point AS (
     SELECT
         c.*, w.window_start, w.shard, w.events, w.value, w.value_time, w.value_offset, false AS is_adjustment,
-        t.series_id IS NULL AS is_standing
+        t.series_id IS NULL AND n.series_id IS NULL AS is_standing
     FROM chosen AS c
     JOIN usage_window AS w ON w.series_id = c.series_id
     LEFT JOIN thinned AS t ON t.series_id = w.series_id AND t.window_start = w.window_start
+    LEFT JOIN replaced AS n ON n.series_id = w.series_id AND n.window_start = w.window_start
     WHERE w.window_start >= $7::timestamptz AND w.window_start < $8::timestamptz
     UNION ALL
     SELECT
-        c.*, a.window_start, a.partition, a.events, a.value, a.event_time, a.record_offset, true,
-        t.series_id IS NULL
+        c.*, a.window_start, a.partition, a.events, a.value, a.event_time, coalesce(a.value_offset, a.record_offset),
+        true,
+        t.series_id IS NULL AND a.value IS NOT NULL AND (
+            n.series_id IS NULL
+            OR a.record_offset >= CASE a.kind WHEN 'correction' THEN n.promotion ELSE n.replaces_before END
+        )
     FROM chosen AS c
     JOIN adjustment AS a ON a.series_id = c.series_id
     LEFT JOIN thinned AS t ON t.series_id = a.series_id AND t.window_start = a.window_start
+    LEFT JOIN replaced AS n ON n.series_id = a.series_id AND n.window_start = a.window_start
     WHERE a.window_start >= $7::timestamptz AND a.window_start < $8::timestamptz
     UNION ALL
     SELECT c.*, s.window_start, s.shard, 0, s.value, s.point_time, s.point_offset, true, true
@@ -88,22 +118,27 @@ point AS (
     JOIN standing AS s ON s.series_id = c.series_id
 ),
 member AS (
-    SELECT c.*, m.window_start, m.member, false AS is_adjustment
+    SELECT c.*, m.window_start, m.member, false AS is_adjustment, n.series_id IS NULL AS is_standing
     FROM chosen AS c
     JOIN window_member AS m ON m.series_id = c.series_id
+    LEFT JOIN replaced AS n ON n.series_id = m.series_id AND n.window_start = m.window_start
     WHERE c.aggregation = 'unique'
         AND m.window_start >= $7::timestamptz AND m.window_start < $8::timestamptz
     UNION ALL
-    SELECT c.*, a.window_start, a.member, true
+    SELECT
+        c.*, a.window_start, a.member, true,
+        n.series_id IS NULL
+        OR a.record_offset >= CASE a.kind WHEN 'correction' THEN n.promotion ELSE n.replaces_before END
     FROM chosen AS c
     JOIN adjustment AS a ON a.series_id = c.series_id
+    LEFT JOIN replaced AS n ON n.series_id = a.series_id AND n.window_start = a.window_start
     WHERE c.aggregation = 'unique'
         AND a.window_start >= $7::timestamptz AND a.window_start < $8::timestamptz
 ),
 members AS (
     SELECT
         m.subject, m.groups, m.is_other, CASE WHEN $9::boolean THEN m.window_start END AS window_start,
-        count(DISTINCT m.member) AS value,
+        count(DISTINCT m.member) FILTER (WHERE m.is_standing) AS value,
         count(DISTINCT m.member) FILTER (WHERE NOT m.is_adjustment) AS on_time_value
     FROM member AS m
     GROUP BY 1, 2, 3, 4
@@ -119,8 +154,8 @@ combined AS (
         CASE p.aggregation
             WHEN 'count' THEN sum(p.events)
             WHEN 'sum' THEN sum(p.value)
-            WHEN 'min' THEN min(p.value)
-            WHEN 'max' THEN max(p.value)
+            WHEN 'min' THEN min(p.value) FILTER (WHERE p.is_standing)
+            WHEN 'max' THEN max(p.value) FILTER (WHERE p.is_standing)
             ELSE (array_agg(
                 p.value ORDER BY p.value_time DESC, p.value_offset DESC, p.shard DESC
             ) FILTER (WHERE p.aggregation IN ('last', 'gauge') AND p.is_standing))[1]
@@ -139,7 +174,7 @@ combined AS (
 )
 SELECT
     c.aggregation, c.subject, c.groups, c.is_other, c.first_start, c.last_end, c.events, c.adjustment_events,
-    coalesce(c.value, m.value) AS value,
+    coalesce(c.value, m.value, CASE c.aggregation WHEN 'unique' THEN 0 END) AS value,
     coalesce(c.on_time_value, m.on_time_value) AS on_time_value
 FROM combined AS c
 LEFT JOIN members AS m

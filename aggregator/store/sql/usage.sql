@@ -3,6 +3,8 @@
 -- $1: its number; $2: a meter version; $3: a subject; $4, $5: [from, to) of window starts; $6: the cut: only
 --     adjustments of a smaller log time are in it.
 -- A row speaks of one series: `groups` in the order of the meter version, null for `other`.
+-- Of a window that a promotion has replaced only that counts that the newest promotion says, and what came late or was
+-- withdrawn from the offset `replaces_before` on. The events of all rows add up all the same.
 
 -- name: usage_sums
 -- $7: the meter version's aggregation. Series without a window and an adjustment have no row.
@@ -17,25 +19,56 @@ CROSS JOIN LATERAL (
         CASE r.aggregation
             WHEN 'count' THEN sum(p.events)
             WHEN 'sum' THEN sum(p.value)
-            WHEN 'min' THEN min(p.value)
-            WHEN 'max' THEN max(p.value)
-            WHEN 'last' THEN (array_agg(p.value ORDER BY p.value_time DESC, p.value_offset DESC))[1]
+            WHEN 'min' THEN min(p.value) FILTER (WHERE p.stands)
+            WHEN 'max' THEN max(p.value) FILTER (WHERE p.stands)
+            WHEN 'last' THEN (
+                array_agg(p.value ORDER BY p.value_time DESC, p.value_offset DESC) FILTER (
+                    WHERE p.stands AND p.value IS NOT NULL
+                )
+            )[1]
         END AS value,
         CASE r.aggregation
-            WHEN 'last' THEN (array_agg(p.value_time ORDER BY p.value_time DESC, p.value_offset DESC))[1]
+            WHEN 'last' THEN (
+                array_agg(p.value_time ORDER BY p.value_time DESC, p.value_offset DESC) FILTER (
+                    WHERE p.stands AND p.value IS NOT NULL
+                )
+            )[1]
         END AS value_time,
         CASE r.aggregation
-            WHEN 'last' THEN (array_agg(p.value_offset ORDER BY p.value_time DESC, p.value_offset DESC))[1]
+            WHEN 'last' THEN (
+                array_agg(p.value_offset ORDER BY p.value_time DESC, p.value_offset DESC) FILTER (
+                    WHERE p.stands AND p.value IS NOT NULL
+                )
+            )[1]
         END AS value_offset
     FROM (
-        SELECT w.events, w.value, w.value_time, w.value_offset
-        FROM usage_window AS w
-        WHERE w.series_id = s.series_id AND w.window_start >= r.range_start AND w.window_start < r.range_end
-        UNION ALL
-        SELECT a.events, a.value, a.event_time, a.record_offset
-        FROM adjustment AS a
-        WHERE a.series_id = s.series_id AND a.window_start >= r.range_start AND a.window_start < r.range_end
-            AND a.log_time < r.cut
+        SELECT
+            i.events, i.value, i.value_time, i.value_offset,
+            n.window_start IS NULL OR i.record_offset >= CASE i.kind
+                WHEN 'correction' THEN n.promotion
+                ELSE n.replaces_before
+            END AS stands
+        FROM (
+            SELECT
+                w.window_start, w.events, w.value, w.value_time, w.value_offset, NULL AS kind, -1 AS record_offset
+            FROM usage_window AS w
+            WHERE w.series_id = s.series_id AND w.window_start >= r.range_start AND w.window_start < r.range_end
+            UNION ALL
+            SELECT
+                a.window_start, a.events, a.value, a.event_time, coalesce(a.value_offset, a.record_offset), a.kind,
+                a.record_offset
+            FROM adjustment AS a
+            WHERE a.series_id = s.series_id AND a.window_start >= r.range_start AND a.window_start < r.range_end
+                AND a.log_time < r.cut
+        ) AS i
+        LEFT JOIN (
+            SELECT a.window_start, max(a.batch_first_offset) AS promotion, max(a.replaces_before) AS replaces_before
+            FROM adjustment AS a
+            WHERE r.aggregation IN ('min', 'max', 'last') AND a.series_id = s.series_id
+                AND a.window_start >= r.range_start AND a.window_start < r.range_end
+                AND a.replaces_before IS NOT NULL AND a.log_time < r.cut
+            GROUP BY a.window_start
+        ) AS n ON n.window_start = i.window_start
     ) AS p
 ) AS u
 WHERE u.parts > 0
@@ -53,25 +86,56 @@ CROSS JOIN LATERAL (
         CASE r.aggregation
             WHEN 'count' THEN sum(p.events)
             WHEN 'sum' THEN sum(p.value)
-            WHEN 'min' THEN min(p.value)
-            WHEN 'max' THEN max(p.value)
-            WHEN 'last' THEN (array_agg(p.value ORDER BY p.value_time DESC, p.value_offset DESC))[1]
+            WHEN 'min' THEN min(p.value) FILTER (WHERE p.stands)
+            WHEN 'max' THEN max(p.value) FILTER (WHERE p.stands)
+            WHEN 'last' THEN (
+                array_agg(p.value ORDER BY p.value_time DESC, p.value_offset DESC) FILTER (
+                    WHERE p.stands AND p.value IS NOT NULL
+                )
+            )[1]
         END AS value,
         CASE r.aggregation
-            WHEN 'last' THEN (array_agg(p.value_time ORDER BY p.value_time DESC, p.value_offset DESC))[1]
+            WHEN 'last' THEN (
+                array_agg(p.value_time ORDER BY p.value_time DESC, p.value_offset DESC) FILTER (
+                    WHERE p.stands AND p.value IS NOT NULL
+                )
+            )[1]
         END AS value_time,
         CASE r.aggregation
-            WHEN 'last' THEN (array_agg(p.value_offset ORDER BY p.value_time DESC, p.value_offset DESC))[1]
+            WHEN 'last' THEN (
+                array_agg(p.value_offset ORDER BY p.value_time DESC, p.value_offset DESC) FILTER (
+                    WHERE p.stands AND p.value IS NOT NULL
+                )
+            )[1]
         END AS value_offset
     FROM (
-        SELECT w.window_start, w.events, w.value, w.value_time, w.value_offset
-        FROM usage_window AS w
-        WHERE w.series_id = s.series_id AND w.window_start >= r.range_start AND w.window_start < r.range_end
-        UNION ALL
-        SELECT a.window_start, a.events, a.value, a.event_time, a.record_offset
-        FROM adjustment AS a
-        WHERE a.series_id = s.series_id AND a.window_start >= r.range_start AND a.window_start < r.range_end
-            AND a.log_time < r.cut
+        SELECT
+            i.window_start, i.events, i.value, i.value_time, i.value_offset,
+            n.window_start IS NULL OR i.record_offset >= CASE i.kind
+                WHEN 'correction' THEN n.promotion
+                ELSE n.replaces_before
+            END AS stands
+        FROM (
+            SELECT
+                w.window_start, w.events, w.value, w.value_time, w.value_offset, NULL AS kind, -1 AS record_offset
+            FROM usage_window AS w
+            WHERE w.series_id = s.series_id AND w.window_start >= r.range_start AND w.window_start < r.range_end
+            UNION ALL
+            SELECT
+                a.window_start, a.events, a.value, a.event_time, coalesce(a.value_offset, a.record_offset), a.kind,
+                a.record_offset
+            FROM adjustment AS a
+            WHERE a.series_id = s.series_id AND a.window_start >= r.range_start AND a.window_start < r.range_end
+                AND a.log_time < r.cut
+        ) AS i
+        LEFT JOIN (
+            SELECT a.window_start, max(a.batch_first_offset) AS promotion, max(a.replaces_before) AS replaces_before
+            FROM adjustment AS a
+            WHERE r.aggregation IN ('min', 'max', 'last') AND a.series_id = s.series_id
+                AND a.window_start >= r.range_start AND a.window_start < r.range_end
+                AND a.replaces_before IS NOT NULL AND a.log_time < r.cut
+            GROUP BY a.window_start
+        ) AS n ON n.window_start = i.window_start
     ) AS p
     GROUP BY p.window_start
 ) AS u
@@ -85,26 +149,65 @@ JOIN series AS s ON s.meter_version_id = r.meter_version_id AND s.subject = r.su
 CROSS JOIN LATERAL (
     SELECT array_agg(DISTINCT p.member) AS members
     FROM (
-        SELECT m.member
+        SELECT m.window_start, m.member, NULL AS kind, -1 AS record_offset
         FROM window_member AS m
         WHERE m.series_id = s.series_id AND m.window_start >= r.range_start AND m.window_start < r.range_end
         UNION ALL
-        SELECT a.member
+        SELECT a.window_start, a.member, a.kind, a.record_offset
         FROM adjustment AS a
         WHERE a.series_id = s.series_id AND a.window_start >= r.range_start AND a.window_start < r.range_end
             AND a.log_time < r.cut AND a.member IS NOT NULL
     ) AS p
+    LEFT JOIN (
+        SELECT a.window_start, max(a.batch_first_offset) AS promotion, max(a.replaces_before) AS replaces_before
+        FROM adjustment AS a
+        WHERE a.series_id = s.series_id AND a.window_start >= r.range_start AND a.window_start < r.range_end
+            AND a.replaces_before IS NOT NULL AND a.log_time < r.cut
+        GROUP BY a.window_start
+    ) AS n ON n.window_start = p.window_start
+    WHERE n.window_start IS NULL
+        OR p.record_offset >= CASE p.kind WHEN 'correction' THEN n.promotion ELSE n.replaces_before END
 ) AS u
 WHERE u.members IS NOT NULL
 
 -- name: usage_points
 -- The points of each series of a `gauge` meter, and before them the last earlier one, which is carried in. A void
--- takes away one point of its time and value, of several the one of the least offset.
+-- takes away one point of its time and value, of several the one of the least offset. Windows that were replaced are
+-- looked at apart from all others.
 SELECT r.request, r.meter_version_id, s.groups, u.point_time, u.point_offset, u.value
 FROM unnest($1::integer[], $2::integer[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
     AS r (request, meter_version_id, subject, range_start, range_end, cut)
 JOIN series AS s ON s.meter_version_id = r.meter_version_id AND s.subject = r.subject
 CROSS JOIN LATERAL (
+    WITH replaced AS (
+        SELECT a.window_start, max(a.batch_first_offset) AS promotion, max(a.replaces_before) AS replaces_before
+        FROM adjustment AS a
+        WHERE a.series_id = s.series_id AND a.window_start < r.range_end AND a.replaces_before IS NOT NULL
+            AND a.log_time < r.cut
+        GROUP BY a.window_start
+    ),
+    corrected AS (
+        SELECT i.window_start, i.point_time, i.point_offset, i.value
+        FROM (
+            SELECT
+                a.window_start, a.event_time AS point_time, coalesce(a.value_offset, a.record_offset) AS point_offset,
+                a.value, n.replaces_before,
+                row_number() OVER (
+                    PARTITION BY a.event_time, a.value ORDER BY coalesce(a.value_offset, a.record_offset)
+                ) AS place
+            FROM replaced AS n
+            JOIN adjustment AS a ON a.series_id = s.series_id AND a.window_start = n.window_start
+            WHERE a.log_time < r.cut AND a.kind <> 'void' AND a.value IS NOT NULL
+                AND a.record_offset >= CASE a.kind WHEN 'correction' THEN n.promotion ELSE n.replaces_before END
+        ) AS i
+        WHERE i.place > (
+            SELECT count(*)
+            FROM adjustment AS v
+            WHERE v.series_id = s.series_id AND v.window_start = i.window_start AND v.kind = 'void'
+                AND v.event_time = i.point_time AND v.value = i.value AND v.log_time < r.cut
+                AND v.record_offset >= i.replaces_before
+        )
+    )
     SELECT i.point_time, i.point_offset, i.value
     FROM (
         SELECT
@@ -128,14 +231,20 @@ CROSS JOIN LATERAL (
         WHERE v.series_id = s.series_id AND v.window_start = i.window_start AND v.kind = 'void'
             AND v.event_time = i.point_time AND v.value = i.value AND v.log_time < r.cut
     )
+        AND NOT EXISTS (SELECT FROM replaced AS n WHERE n.window_start = i.window_start)
+    UNION ALL
+    SELECT c.point_time, c.point_offset, c.value FROM corrected AS c WHERE c.window_start >= r.range_start
     UNION ALL
     (
         SELECT e.point_time, e.point_offset, e.value
         FROM (
+            SELECT c.point_time, c.point_offset, c.value FROM corrected AS c WHERE c.window_start < r.range_start
+            UNION ALL
             (
                 SELECT w.point_time, w.point_offset, w.value
                 FROM window_point AS w
                 WHERE w.series_id = s.series_id AND w.window_start < r.range_start
+                    AND NOT EXISTS (SELECT FROM replaced AS n WHERE n.window_start = w.window_start)
                     AND (
                         SELECT count(*)
                         FROM adjustment AS v
@@ -162,6 +271,7 @@ CROSS JOIN LATERAL (
                 FROM adjustment AS a
                 WHERE a.series_id = s.series_id AND a.window_start < r.range_start AND a.kind = 'late'
                     AND a.log_time < r.cut
+                    AND NOT EXISTS (SELECT FROM replaced AS n WHERE n.window_start = a.window_start)
                     AND (
                         SELECT count(*)
                         FROM adjustment AS v

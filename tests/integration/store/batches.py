@@ -43,7 +43,6 @@ class Spoken:
 
     value: int | Decimal = 1
     subject: str = "acme"
-    source: str = "/tests"
     groups: tuple[str | None, ...] | None = ("m1", None)
     time_us: int = T0
     is_late: bool = False
@@ -54,6 +53,7 @@ class Spoken:
     repairs: RepairOrigin | None = None
     key: bytes | None = b"acme"
     headers: Sequence[tuple[str, bytes]] = ()
+    source: str = "/tests"
 
 
 @dataclass

@@ -71,6 +71,25 @@ CORRUPTIONS: Sequence[tuple[str, str]] = [
         VALUES (0, 1, now(), 'x', 'x', 'x', sha256('x'), '[]')
         """,
     ),
+    (
+        "replacements",  # as if a later promotion had known less
+        """
+        INSERT INTO correction (
+            first_number, next_number, log_time, who, reason, shadow_schema, evidence, catalog
+        )
+        SELECT place, place + 1, '2026-09-01', 'x', 'x', 'x', sha256('x'), '[]'
+        FROM generate_series(0, 1) AS place;
+        INSERT INTO adjustment (
+            partition, kind, record_offset, batch_first_offset, meter_version_id, series_id, window_start,
+            events, value, event_time, replaces_before, log_time
+        )
+        SELECT
+            -1, 'correction', place, place, s.meter_version_id, s.series_id, '2026-09-01', 0, 1, '2026-09-01',
+            2 - place, '2026-09-01'
+        FROM series AS s, generate_series(0, 1) AS place
+        WHERE s.series_id = {max};
+        """,
+    ),
     ("ids", "DELETE FROM dedupe_chunk WHERE partition = 1"),
     ("ids", "INSERT INTO dropped_ids (event_day, partition, ids) VALUES ('2020-01-01', 0, 1)"),
     (

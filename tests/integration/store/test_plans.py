@@ -1,10 +1,13 @@
 """Statements that count, rate or read what was rated find their rows by an index, however much there is."""
 
+import re
+
 import pytest_asyncio
 from integration.store.batches import T0, Spoken
 from integration.store.counting import Store
 from integration.store.explaining import explain, grown_tables, nodes, sequential_scans
 
+from aggregator.store.statements import STATEMENTS
 from schemas.instant import HOUR_US
 
 GROWN_ROWS = 5_000
@@ -172,6 +175,17 @@ async def test_no_statement_reads_a_grown_table_from_end_to_end(grown: Store) ->
     assert is_grown >= {"subscription_rating", "pending_cut", "rated_total", "feed", "threshold_crossing"}
     scanned = {name: await sequential_scans(grown.worker, name) & is_grown for name in (*HOT, *BILLING)}
     assert {name: tables for name, tables in scanned.items() if tables} == {}
+
+
+READS = ["totals", "usage_sums", "usage_windows", "usage_members", "usage_points"]
+
+
+async def test_replaced_windows_are_looked_for_in_an_index_of_nothing_else(grown: Store) -> None:
+    """Among all adjustments nothing is read twice; where nothing was replaced, that index is empty."""
+    for name in READS:
+        parameters = [int(number) for number in re.findall(r"\$(\d+)", STATEMENTS[name])]
+        plan = await explain(grown.worker, STATEMENTS[name], max(parameters))
+        assert "adjustment_replacing" in {node.get("Index Name") for node in nodes(plan)}, name
 
 
 async def test_a_scan_from_end_to_end_would_be_seen(grown: Store) -> None:

@@ -145,6 +145,22 @@ async def test_what_a_promotion_has_corrected_since_is_known(store: Store) -> No
         await insert_corrections(
             store.owner,
             [Promotion(0, 1, later_us, "al", "net is not gross", "shadow", b"e" * 32, "[]", None)],
-            [Correction(0, METER_IDS["sum"], "acme", ("m1", None), T0, 1, Decimal(1), T0, later_us)],
+            [
+                Correction(
+                    0,
+                    0,
+                    METER_IDS["sum"],
+                    "acme",
+                    ("m1", None),
+                    T0,
+                    1,
+                    Decimal(1),
+                    None,
+                    T0,
+                    None,
+                    None,
+                    later_us,
+                )
+            ],
         )
     assert await redrive.promoted(store.owner, waiting) == {Place(0, 1, METER_IDS["sum"])}
