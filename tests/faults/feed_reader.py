@@ -15,11 +15,12 @@ PAUSE_S: Final = 0.05
 
 
 class FeedReader:
-    """What it has read so far, by path; `problems` are answers that sent it away for a moment."""
+    """What it has read so far, by path; `problems` are those that sent it away for a moment."""
 
     def __init__(self, url: str, token: str) -> None:
         self.read: Mapping[str, list[str]] = {path: [] for path in PATHS}
         self.problems = 0
+        self.answers = 0
         self._url = url
         self._token = token
         self._cursors: dict[str, str] = {}
@@ -33,11 +34,20 @@ class FeedReader:
             task.cancel()
 
     async def is_sent_away(self) -> None:
-        """Wait until it is answered with a problem."""
+        """Wait until it meets a problem."""
         before = self.problems
 
         async def has_been() -> bool:
             return self.problems > before
+
+        assert await until(has_been, deadline_s=DEADLINE_S)
+
+    async def is_answered(self) -> None:
+        """Wait until it reads on."""
+        before = self.answers
+
+        async def has_been() -> bool:
+            return self.answers > before
 
         assert await until(has_been, deadline_s=DEADLINE_S)
 
@@ -56,18 +66,22 @@ class FeedReader:
                 if answer is None:
                     self.problems += 1
                 else:
+                    self.answers += 1
                     self.read[path].extend(one["id"] for one in answer["data"])
                     self._cursors[path] = answer["next_cursor"]
             await asyncio.sleep(PAUSE_S)
 
     def _ask(self, path: str) -> dict[str, Any] | None:
-        """An answer; None if there is a problem that passes, which the API says in its own words."""
-        response = requests.get(
-            f"{self._url}{path}",
-            headers={"Authorization": f"Bearer {self._token}"},
-            params={"after": self._cursors[path]} if path in self._cursors else {},
-            timeout=30,
-        )
+        """An answer; None if nobody listens, or for a problem that passes, in the API's own words."""
+        try:
+            response = requests.get(
+                f"{self._url}{path}",
+                headers={"Authorization": f"Bearer {self._token}"},
+                params={"after": self._cursors[path]} if path in self._cursors else {},
+                timeout=30,
+            )
+        except requests.ConnectionError:
+            return None
         body: dict[str, Any] = response.json()
         if response.status_code == requests.codes.ok:
             return body
