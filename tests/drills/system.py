@@ -263,8 +263,8 @@ class System:
             await asyncio.to_thread(through.flush, 10)
 
     async def misplace(self, records: Sequence[Sent]) -> None:
-        """Publish these to partitions that their keys do not belong to, without waiting for replicas."""
-        through = producer(self.kafka.address, enable_idempotence=False, acks=1)
+        """Publish these to partitions that their keys do not belong to, as short as they can be made."""
+        through = producer(self.kafka.address, compression_type="gzip")
         right = [murmur2_partition((one.key or b"").decode(), PARTITIONS) for one in records]
         wrong = [
             one._replace(partition=(partition + 1) % PARTITIONS)

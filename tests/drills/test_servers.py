@@ -1,6 +1,7 @@
 """Servers that are away, or slow, or that somebody cannot get to."""
 
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 from drills.drill import Drill
@@ -157,21 +158,21 @@ async def test_network_that_lets_one_worker_down(rehearsal: Rehearsal) -> None:
     Drill(
         "MeteringOutboxStuck",
         doctor={"topic_config"},
-        console="config min.insync.replicas",
+        console="config max.message.bytes",
         act=["metering topics apply"],
         consequences={"MeteringFinalityBlocked", "MeteringNotReady"},
     )
 )
-async def test_topic_that_takes_nothing(rehearsal: Rehearsal) -> None:
-    """It wants more replicas than it has, and a record lies in the wrong partition."""
+async def test_topic_that_takes_only_short_records(rehearsal: Rehearsal) -> None:
+    """A long one lies in the wrong partition: better compressed by its producer than by a worker."""
     system = rehearsal.system
     system.start("worker")
     await rehearsal.all_is_well()
     somebody = Administrator(system.kafka.address, TOPIC)
 
     async def misplaced() -> None:
-        await somebody.set_config("min.insync.replicas", "2")
-        await system.misplace(system.events(1))
+        await somebody.set_config("max.message.bytes", "3000")
+        await system.misplace(system.events(1, data={"n": 1, "model": "small", "note": token_hex(2000)}))
 
         async def waits() -> bool:
             return bool(await rehearsal.prometheus.query("max(metering_outbox_pending) > 0"))

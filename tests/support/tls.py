@@ -47,8 +47,10 @@ class TlsFront:
                 context.load_cert_chain(*self.certificate)
                 await to_client.start_tls(context)
                 from_server, to_server = await asyncio.open_connection("127.0.0.1", self._server_port)
-                await _either(_carry(from_client, to_server), _carry(from_server, to_client))
-                to_server.transport.abort()
+                try:
+                    await _either(_carry(from_client, to_server), _carry(from_server, to_client))
+                finally:
+                    to_server.transport.abort()
         finally:
             to_client.transport.abort()
 
