@@ -43,7 +43,8 @@ ORDER BY n.refused_at DESC, n.partition, n.record_offset DESC, n.meter_version_i
 
 -- name: quarantine_groups
 -- What is alike, by what has become of it; $1 to $3 choose by code, source and subject. As in `quarantine_ages`, what
--- was never touched is open, and needs no look at what became of it.
+-- was never touched is open, and needs no look at what became of it. The planner thinks that three choices leave one
+-- row, so they are made where that does no harm (OFFSET 0 keeps it so).
 WITH touched AS MATERIALIZED (
     SELECT a.partition, a.record_offset, a.meter_version_id FROM quarantine_action AS a
     UNION
@@ -55,26 +56,39 @@ WITH touched AS MATERIALIZED (
 ),
 alike AS (
     SELECT
-        q.code, q.source, q.meter_version_id, 'open' AS state, count(*) AS records, min(q.refused_at) AS oldest,
-        max(q.refused_at) AS newest
-    FROM quarantine AS q
-    LEFT JOIN touched AS t
-        ON t.partition = q.partition AND t.record_offset = q.record_offset AND t.meter_version_id = q.meter_version_id
-    WHERE t.partition IS NULL
-        AND ($1::text IS NULL OR q.code = $1)
-        AND ($2::text IS NULL OR q.source = $2)
-        AND ($3::text IS NULL OR q.subject = $3)
+        u.code, u.source, u.meter_version_id, 'open' AS state, count(*) AS records, min(u.refused_at) AS oldest,
+        max(u.refused_at) AS newest
+    FROM (
+        SELECT q.code, q.source, q.subject, q.meter_version_id, q.refused_at
+        FROM quarantine AS q
+        LEFT JOIN touched AS t
+            ON t.partition = q.partition AND t.record_offset = q.record_offset
+            AND t.meter_version_id = q.meter_version_id
+        WHERE t.partition IS NULL
+        OFFSET 0
+    ) AS u
+    WHERE ($1::text IS NULL OR u.code = $1)
+        AND ($2::text IS NULL OR u.source = $2)
+        AND ($3::text IS NULL OR u.subject = $3)
     GROUP BY 1, 2, 3
     UNION ALL
-    SELECT q.code, q.source, q.meter_version_id, s.state, count(*), min(q.refused_at), max(q.refused_at)
+    SELECT q.code, q.source, t.meter_version_id, s.state, count(*), min(q.refused_at), max(q.refused_at)
     FROM touched AS t
-    JOIN quarantine AS q
-        ON q.partition = t.partition AND q.record_offset = t.record_offset AND q.meter_version_id = t.meter_version_id
-    JOIN quarantine_state AS s
-        ON s.partition = t.partition AND s.record_offset = t.record_offset AND s.meter_version_id = t.meter_version_id
-    WHERE ($1::text IS NULL OR q.code = $1)
-        AND ($2::text IS NULL OR q.source = $2)
-        AND ($3::text IS NULL OR q.subject = $3)
+    CROSS JOIN LATERAL (
+        SELECT r.code, r.source, r.refused_at FROM quarantine AS r
+        WHERE r.partition = t.partition AND r.record_offset = t.record_offset
+            AND r.meter_version_id = t.meter_version_id
+            AND ($1::text IS NULL OR r.code = $1)
+            AND ($2::text IS NULL OR r.source = $2)
+            AND ($3::text IS NULL OR r.subject = $3)
+        OFFSET 0
+    ) AS q
+    CROSS JOIN LATERAL (
+        SELECT s.state FROM quarantine_state AS s
+        WHERE s.partition = t.partition AND s.record_offset = t.record_offset
+            AND s.meter_version_id = t.meter_version_id
+        OFFSET 0
+    ) AS s
     GROUP BY 1, 2, 3, 4
 )
 SELECT

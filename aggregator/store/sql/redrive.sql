@@ -4,27 +4,37 @@ SELECT pg_advisory_xact_lock(hashtextextended('quarantine of ' || current_schema
 
 -- name: waiting_quarantined
 -- What waits for a decision behind the place $7, $8, $9, in order of place; $1 to $6 choose by code, source, subject,
--- partition, offset and the latest time of refusal. A walk in that order that looks at each and stops at the limit
--- (OFFSET 0 keeps it so).
+-- partition, offset and the latest time of refusal. A walk in that order that looks at each and stops at the limit:
+-- places are put in order first, without what the records say (OFFSET 0 keeps it so, whatever the planner thinks).
 SELECT
     q.partition, q.record_offset, q.meter_version_id, q.code, q.detail, q.record_time, q.refused_at, q.source, q.id,
     q.type, q.subject, q.event_time, q.origin, q.timestamp_type, q.key, q.value, q.headers, s.state, s.attempts
-FROM quarantine AS q
+FROM (
+    SELECT c.partition, c.record_offset, c.meter_version_id
+    FROM quarantine AS c
+    WHERE ($1::text IS NULL OR c.code = $1)
+        AND ($2::text IS NULL OR c.source = $2)
+        AND ($3::text IS NULL OR c.subject = $3)
+        AND ($4::integer IS NULL OR c.partition = $4)
+        AND ($5::bigint IS NULL OR c.record_offset = $5)
+        AND ($6::timestamptz IS NULL OR c.refused_at <= $6)
+        AND (c.partition, c.record_offset, c.meter_version_id) > ($7::integer, $8::bigint, $9::integer)
+    ORDER BY c.partition, c.record_offset, c.meter_version_id
+    OFFSET 0
+) AS p
 CROSS JOIN LATERAL (
     SELECT s.state, s.attempts
     FROM quarantine_state AS s
-    WHERE s.partition = q.partition AND s.record_offset = q.record_offset AND s.meter_version_id = q.meter_version_id
+    WHERE s.partition = p.partition AND s.record_offset = p.record_offset AND s.meter_version_id = p.meter_version_id
     OFFSET 0
 ) AS s
-WHERE ($1::text IS NULL OR q.code = $1)
-    AND ($2::text IS NULL OR q.source = $2)
-    AND ($3::text IS NULL OR q.subject = $3)
-    AND ($4::integer IS NULL OR q.partition = $4)
-    AND ($5::bigint IS NULL OR q.record_offset = $5)
-    AND ($6::timestamptz IS NULL OR q.refused_at <= $6)
-    AND (q.partition, q.record_offset, q.meter_version_id) > ($7::integer, $8::bigint, $9::integer)
-    AND s.state IN ('open', 'refused_again')
-ORDER BY q.partition, q.record_offset, q.meter_version_id
+CROSS JOIN LATERAL (
+    SELECT r.* FROM quarantine AS r
+    WHERE r.partition = p.partition AND r.record_offset = p.record_offset AND r.meter_version_id = p.meter_version_id
+    OFFSET 0
+) AS q
+WHERE s.state IN ('open', 'refused_again')
+ORDER BY p.partition, p.record_offset, p.meter_version_id
 LIMIT $10
 
 -- name: promoted_windows

@@ -188,6 +188,20 @@ async def test_replaced_windows_are_looked_for_in_an_index_of_nothing_else(grown
         assert "adjustment_replacing" in {node.get("Index Name") for node in nodes(plan)}, name
 
 
+async def test_a_page_of_what_waits_looks_at_no_more_records_than_it_needs(grown: Store) -> None:
+    """What became of a record is asked on a walk that stops, not of all before they are put in order."""
+    plan = await explain(grown.worker, STATEMENTS["waiting_quarantined"], 10)
+    assert plan["Node Type"] == "Limit"
+    assert "quarantine_action" in {node.get("Relation Name") for node in nodes(plan)}
+    sorted_first = [
+        node.get("Relation Name")
+        for one in nodes(plan)
+        if "Sort" in one["Node Type"] and one["Parent Relationship"] != "SubPlan"
+        for node in nodes(one)
+    ]
+    assert "quarantine_action" not in sorted_first
+
+
 async def test_a_scan_from_end_to_end_would_be_seen(grown: Store) -> None:
     """The test above can fail."""
     plan = await explain(grown.worker, "SELECT * FROM usage_window WHERE value = $1::numeric", 1)

@@ -30,14 +30,26 @@ async def states(store: Store) -> dict[tuple[int, int], State]:
 
 
 async def piles_are_those_that_wait(store: Store) -> None:
-    """The quick count of what waits is that of a look at each record."""
+    """The quick counts of what waits, and of what is alike, are those of a look at each record."""
     rows = await store.owner.fetch("SELECT partition, record_offset FROM quarantine")
     expected: Counter[str] = Counter()
+    alike: Counter[tuple[str, str | None, State]] = Counter()
     for partition, offset in {(row["partition"], row["record_offset"]) for row in rows}:
         for one in await quarantine.of_record(store.owner, partition, offset):
             expected[one.refusal.code] += one.refusal.state in WAITING
+            alike[one.refusal.code, one.refusal.source, one.refusal.state] += 1
     piles = {pile.code: pile.rows for pile in await quarantine.ages(store.owner)}
     assert piles == +expected
+    groups: Counter[tuple[str, str | None, State]] = Counter()
+    for group in await quarantine.groups(store.owner, None, None, None):
+        groups[group.code, group.source, group.state] += group.records
+    assert groups == alike
+    for code in {code for code, _, _ in alike}:
+        found = await quarantine.groups(store.owner, code, None, None)
+        assert {group.code for group in found} == {code}
+        assert sum(group.records for group in found) == sum(
+            count for (other, _, _), count in alike.items() if other == code
+        )
 
 
 async def decide(store: Store, action: redrive.Action, offset: int) -> None:
