@@ -22,6 +22,11 @@ async def record(connection: Connection, stop: StandingStop) -> None:
     await connection.execute(STATEMENTS["insert_partition_stop"], *stop[:-1], storable(stop.seen))
 
 
+async def record_topic(connection: Connection, *, code: str, seen: str, owner: str) -> None:
+    """Let others know that no partition can be counted, but for those that others than `owner` count."""
+    await connection.execute(STATEMENTS["insert_topic_stop"], code, storable(seen), owner)
+
+
 async def standing(connection: Connection) -> list[StandingStop]:
     """Stops by those who own their partitions now."""
     return [StandingStop(*row) for row in await connection.fetch(STATEMENTS["standing_stops"])]

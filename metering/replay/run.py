@@ -35,7 +35,7 @@ from metering.worker.flushing import Flusher
 from metering.worker.guard import Topic
 from metering.worker.opening import START_S, impatient, open_topic
 from metering.worker.services import Engine
-from metering.worker.stops import topic_error
+from metering.worker.stops import TopicStoppedError
 from schemas.catalog import Meter
 from schemas.codes import Code
 
@@ -94,7 +94,7 @@ async def replay(settings: Settings, into: str, catalog: Recatalogued | None, wh
         await migrate.require_migrated(counted)
         source = await store.source(counted)
         if source.rules.name != settings.topic:
-            raise topic_error(
+            raise TopicStoppedError(
                 Code.TOPIC_MISMATCH,
                 f"This schema counts {source.rules.name}, the setting is {settings.topic}",
             )

@@ -37,6 +37,7 @@ What is logged, under names that do not change, with its fields (`partitions` ar
     drained                all that was fetched is committed [partitions]
     drain_deadline_passed  it is not, and is left to the next owner [deadline_s]
     partition_stopped      a partition is set aside [code, partition, offset, seen, advice]
+    stop_not_noted         the database was not told of a stop before the end [error]
     repairs_published      misplaced records are on their way to their partitions [records]
     ids_merged, ids_dropped    housekeeping [partition, hour, chunks; day_us]
     caught_up              all of `ends` is counted [ends]

@@ -18,7 +18,7 @@ from metering.process.patience import Patience
 from metering.worker.backlog import Backlog, Stretch
 from metering.worker.log_reader import Bounds, LogReader, UnreadableRecordError
 from metering.worker.owned import Owned
-from metering.worker.stops import Stop, topic_error
+from metering.worker.stops import Stop, TopicStoppedError
 from metering.worker.topic_watch import LogView, TopicWatch
 from metering.worker.verification import Fault, log_fault, offset_to_compare, topic_fault
 from schemas.codes import Code
@@ -52,10 +52,10 @@ class Topic:
         try:
             view = await self.brokers.until_done("look", lambda: self._watch.look(partitions))
         except UnknownTopicOrPartitionError as error:
-            raise topic_error(Code.LOG_REPLACED, "The topic is gone") from error
+            raise TopicStoppedError(Code.LOG_REPLACED, "The topic is gone") from error
         fault = topic_fault(self.rules, self._topic_id, view)
         if fault is not None:
-            raise topic_error(fault.code, f"The topic: {fault.seen}")
+            raise TopicStoppedError(fault.code, f"The topic: {fault.seen}")
         return view
 
 

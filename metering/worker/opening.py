@@ -15,7 +15,7 @@ from metering.settings import Settings
 from metering.worker.clients import close_consumer, close_in_time, reading_consumer, watching_client
 from metering.worker.guard import Topic
 from metering.worker.log_reader import LogReader
-from metering.worker.stops import topic_error
+from metering.worker.stops import TopicStoppedError
 from metering.worker.topic_watch import TopicWatch
 from metering.worker.verification import topic_fault
 from schemas.codes import Code
@@ -37,10 +37,10 @@ async def open_topic(
     try:
         view = await brokers.until_done("look", lambda: watch.look(range(rules.partitions)))
     except UnknownTopicOrPartitionError as error:
-        raise topic_error(Code.TOPIC_MISMATCH, f"The brokers have no topic {rules.name}") from error
+        raise TopicStoppedError(Code.TOPIC_MISMATCH, f"The brokers have no topic {rules.name}") from error
     fault = topic_fault(rules, view.topic_id, view)
     if fault is not None:
-        raise topic_error(fault.code, f"Topic {rules.name} has {fault.seen}")
+        raise TopicStoppedError(fault.code, f"Topic {rules.name} has {fault.seen}")
     return Topic(rules, view.topic_id, watch, LogReader(consumer, rules.name), brokers)
 
 

@@ -35,7 +35,7 @@ from metering.worker.plain_records import take_plain_records
 from metering.worker.services import Services
 from metering.worker.session import Session
 from metering.worker.stop_notes import StopNotes
-from metering.worker.stops import first_cause, stopped_error, topic_error
+from metering.worker.stops import TopicStoppedError, first_cause, stopped_error
 from metering.worker.tenure import Tenure
 from schemas.codes import Code
 
@@ -167,12 +167,14 @@ async def _services(
     patience = Patience("database", database_passes, readiness, instruments)
     flusher = Flusher(database, patience, f"{version('metering')} {settings.instance}", instruments)
     opened.callback(flusher.close)
+    stop_notes = StopNotes(database, patience, settings.instance)
+    opened.push_async_exit(stop_notes.finish)
     brokers = Patience("brokers", brokers_pass, readiness, instruments)
     with impatient(readiness):
         async with asyncio.timeout(START_S):
             rules = await patience.until_done("read the rules", partial(_rules, database))
             if rules.name != settings.topic:
-                raise topic_error(
+                raise TopicStoppedError(
                     Code.TOPIC_MISMATCH, f"This schema counts {rules.name}, the setting is {settings.topic}"
                 )
             topic = await open_topic(settings, rules, brokers, opened)
@@ -210,7 +212,7 @@ async def _services(
         measures=measures,
         outbox=Outbox(rules, database, patience, producer, instruments),
         housekeeping=Housekeeping(database, patience),
-        stop_notes=StopNotes(database, patience),
+        stop_notes=stop_notes,
         checked=asyncio.Event(),
         counted=asyncio.Event(),
     )

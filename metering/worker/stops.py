@@ -25,15 +25,20 @@ class Stop(NamedTuple):
     seen: str
 
 
+class TopicStoppedError(StoppedError):
+    """No partition can be counted, whoever has it: `seen` are the facts, in words."""
+
+    def __init__(self, code: Code, seen: str) -> None:
+        super().__init__(code, f"{seen}. {SENTENCES[code]}")
+        self.seen = seen
+
+
 def stopped_error(stop: Stop) -> StoppedError:
     """What ends the process when a partition has stopped: the code, what was seen and what to do."""
-    where = f"Partition {stop.partition}, offset {stop.offset}"
-    return StoppedError(stop.code, f"{where}: {stop.seen}. {SENTENCES[stop.code]}")
-
-
-def topic_error(code: Code, seen: str) -> StoppedError:
-    """What ends the process when the topic itself is at fault."""
-    return StoppedError(code, f"{seen}. {SENTENCES[code]}")
+    seen = f"Partition {stop.partition}, offset {stop.offset}: {stop.seen}"
+    if stop.code in TOPIC_CODES:
+        return TopicStoppedError(stop.code, seen)
+    return StoppedError(stop.code, f"{seen}. {SENTENCES[stop.code]}")
 
 
 def first_cause(group: ExceptionGroup[Exception]) -> Exception:

@@ -14,10 +14,12 @@ from integration.worker.world import Usage, Worker, World, asked, becomes, event
 from structlog.typing import EventDict
 from support.topics import admin_client, create_topic, delete_topics
 
+from aggregator.health.partition import State
 from aggregator.store import interventions
 from aggregator.store import stops as stored_stops
 from metering.dev.ports import free_ports
 from metering.errors import StoppedError
+from metering.observer.look import Looks
 from schemas.codes import Code
 from schemas.partitioner import murmur2_partition
 
@@ -62,7 +64,12 @@ async def test_another_number_of_partitions(new_world: NewWorld, logged: list[Ev
         await admin.create_partitions({world.settings.topic: NewPartitions(4)})
         await world.producer.send_and_wait(world.settings.topic, usages(1)[0].value, partition=0)
     assert await world.outcomes() == {"accepted": 20}
+    assert await seen_by_all(world) == {0: Code.PARTITION_COUNT_CHANGED, 1: Code.PARTITION_COUNT_CHANGED}
+
+    await world.database.execute("UPDATE ingest_partition SET epoch = epoch + 1")
+    assert await seen_by_all(world) == {}
     await refuses(world, Code.PARTITION_COUNT_CHANGED)
+    assert await seen_by_all(world) == {0: Code.PARTITION_COUNT_CHANGED, 1: Code.PARTITION_COUNT_CHANGED}
 
 
 async def test_timestamps_that_producers_set(new_world: NewWorld, logged: list[EventDict]) -> None:
@@ -261,9 +268,28 @@ async def test_a_process_without_a_partition_that_can_go_on_ends(
 
 
 async def test_a_schema_that_counts_another_topic(new_world: NewWorld) -> None:
-    world = await new_world(partitions=1)
+    world = await new_world(partitions=2)
+    right = world.settings
     world.settings = world.with_settings(topic="another")
     await refuses(world, Code.TOPIC_MISMATCH)
+    assert await seen_by_all(world) == {0: Code.TOPIC_MISMATCH, 1: Code.TOPIC_MISMATCH}
+    wrong, world.settings = world.settings, right
+    async with world.worker(instance="right"):
+        await world.publish(usages(20))
+        await world.counts(20)
+        assert await seen_by_all(world) == {}, "a worker has found the topic in order"
+        world.settings = wrong
+        await refuses(world, Code.TOPIC_MISMATCH)
+        assert await seen_by_all(world) == {}, "another counts: it is the settings of one process alone"
+
+
+async def seen_by_all(world: World) -> dict[int, Code]:
+    """The partitions that status, console, doctor and the observer's gauges say are stopped, and why."""
+    look = await Looks(world.settings).look()
+    assert look.accounts is not None
+    codes = {stop.partition: Code(stop.code) for stop in look.accounts.stops}
+    assert {one.status.partition for one in look.standings if one.state is State.STOPPED} == codes.keys()
+    return codes
 
 
 async def make_again(world: World, partitions: int) -> None:
