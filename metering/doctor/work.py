@@ -31,7 +31,7 @@ PARTITIONS: Final = Check(
     "partitions",
     Severity.CRITICAL,
     "Every partition that has records to count is counted.",
-    "Start workers, or look at the log of the owner that does not get on: `metering status`.",
+    "Start workers; the log of one that ends at once or does not get on says why: docs/runbooks/no-worker.md.",
 )
 LATE: Final = Check(
     "late",
@@ -43,7 +43,7 @@ OWNERS: Final = Check(
     "owners",
     Severity.INFO,
     "Every partition has an owner that is connected.",
-    "Start `metering worker`: without an owner nothing is counted, and nothing more becomes final.",
+    "Start `metering worker`. Why one ends at once its last line says, and this command with its settings.",
 )
 DATA_LOSS: Final = Check(
     "data_loss",
