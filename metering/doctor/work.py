@@ -31,7 +31,7 @@ PARTITIONS: Final = Check(
     "partitions",
     Severity.CRITICAL,
     "Every partition that has records to count is counted.",
-    "Start workers; the log of one that ends at once or does not get on says why: docs/runbooks/no-worker.md.",
+    "Start workers; the log of one that ends or does not get on says why: docs/runbooks/no-worker.md.",
 )
 LATE: Final = Check(
     "late",

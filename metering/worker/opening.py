@@ -50,12 +50,23 @@ def impatient(readiness: Readiness) -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        raise UnreachableError(
-            "postgres_refused", f"The database refused ({error.sqlstate}: {error})."
-        ) from error
+        raise _refused(error) from error
     except TimeoutError as error:
         server = "postgres" if "database" in readiness.reasons else "kafka"
         waited = "; ".join(reason for name, reason in readiness.reasons.items() if name != "worker")
         raise UnreachableError(
             f"{server}_unreachable", f"No answer within {START_S:.0f} s ({waited}): check the address."
         ) from error
+
+
+@contextmanager
+def let_in() -> Iterator[None]:
+    """A login that the database refuses in the middle of the work is named as it is at the start."""
+    try:
+        yield
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        raise _refused(error) from error
+
+
+def _refused(error: asyncpg.PostgresError) -> UnreachableError:
+    return UnreachableError("postgres_refused", f"The database refused ({error.sqlstate}: {error}).")

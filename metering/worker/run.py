@@ -29,7 +29,7 @@ from metering.worker.database import Database
 from metering.worker.flushing import Flusher
 from metering.worker.housekeeping import Housekeeping
 from metering.worker.measures import Measures
-from metering.worker.opening import START_S, impatient, open_topic
+from metering.worker.opening import START_S, impatient, let_in, open_topic
 from metering.worker.outbox import Outbox
 from metering.worker.plain_records import take_plain_records
 from metering.worker.services import Services
@@ -77,7 +77,8 @@ async def serve(settings: Settings, shutdown: Shutdown, *, until_caught_up: bool
             services = await shutdown.unless(
                 _services(settings, until_caught_up, shutdown, readiness, telemetry, measures, opened)
             )
-            await _work(services)
+            with let_in():
+                await _work(services)
         _raise_reason(shutdown)
     except StoppedEarlyError:
         pass  # there was nothing to drain

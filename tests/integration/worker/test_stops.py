@@ -18,7 +18,7 @@ from aggregator.health.partition import State
 from aggregator.store import interventions
 from aggregator.store import stops as stored_stops
 from metering.dev.ports import free_ports
-from metering.errors import StoppedError
+from metering.errors import StoppedError, UnreachableError
 from metering.observer.look import Looks
 from schemas.codes import Code
 from schemas.partitioner import murmur2_partition
@@ -281,6 +281,28 @@ async def test_a_schema_that_counts_another_topic(new_world: NewWorld) -> None:
         world.settings = wrong
         await refuses(world, Code.TOPIC_MISMATCH)
         assert await seen_by_all(world) == {}, "another counts: it is the settings of one process alone"
+
+
+async def test_a_login_that_is_refused_from_now_on_ends_the_worker_with_a_code(
+    new_world: NewWorld, logged: list[EventDict]
+) -> None:
+    world = await new_world(partitions=1)
+    await world.database.execute("CREATE ROLE for_a_while SUPERUSER LOGIN PASSWORD 'right'")
+    try:
+        server = world.settings.postgres_dsn.get_secret_value().rpartition("@")[2]
+        worker = Worker(world.with_settings(postgres_dsn=f"postgresql://for_a_while:right@{server}"))
+        await world.publish(usages(20))
+        await world.counts(20)
+        await world.database.execute("ALTER ROLE for_a_while PASSWORD 'other'")
+        await world.database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'for_a_while'"
+        )
+        await world.publish(usages(20))
+        with pytest.raises(UnreachableError, match="28P01") as refused:
+            await worker.ended()
+        assert refused.value.code == events(logged, "stopped")[-1]["code"] == "postgres_refused"
+    finally:
+        await world.database.execute("DROP ROLE for_a_while")
 
 
 async def seen_by_all(world: World) -> dict[int, Code]:

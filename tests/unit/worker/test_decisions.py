@@ -24,7 +24,7 @@ from metering.process.patience import MISSING_TOPIC_S, Patience, brokers_pass, d
 from metering.telemetry import make_telemetry, no_telemetry
 from metering.worker.caught_up import behind
 from metering.worker.log_reader import may_be_undecodable
-from metering.worker.stops import Stop, first_cause, stopped_error, topic_error
+from metering.worker.stops import Stop, TopicStoppedError, first_cause, stopped_error
 from schemas.codes import Code
 
 
@@ -143,7 +143,7 @@ async def test_patience_can_be_cancelled() -> None:
 
 
 def test_a_stop_comes_before_a_bug_and_a_fence_comes_last() -> None:
-    stop, bug, fence = topic_error(Code.LOG_REPLACED, "gone"), KeyError(), Fenced([1])
+    stop, bug, fence = TopicStoppedError(Code.LOG_REPLACED, "gone"), KeyError(), Fenced([1])
     assert first_cause(ExceptionGroup("", [fence, ExceptionGroup("", [bug, stop])])) is stop
     assert first_cause(ExceptionGroup("", [fence, ExceptionGroup("", [fence, bug])])) is bug
     assert first_cause(ExceptionGroup("", [fence, fence])) is fence
