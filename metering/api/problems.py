@@ -1,6 +1,7 @@
 """Every refusal over HTTP as a problem document, to a browser as a page, and nothing else as an error."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -149,7 +150,8 @@ def _our_side(error: Exception) -> tuple[ProblemCode, str]:
         return ProblemCode.TOO_SLOW, "The database stopped the query, because it took too long."
     if isinstance(error, _NOT_SET_UP):
         return ProblemCode.NOT_SET_UP, f"{error}"
-    if isinstance(error, _AWAY) and not isinstance(error, ValueError):
+    is_certificate = isinstance(error, ssl.SSLCertVerificationError)  # a ValueError too, and no fault of ours
+    if is_certificate or (isinstance(error, _AWAY) and not isinstance(error, ValueError)):
         return ProblemCode.DATABASE_UNAVAILABLE, f"The database could not be asked ({type(error).__name__})."
     return ProblemCode.INTERNAL_ERROR, "An unexpected error; the log has its traceback."
 

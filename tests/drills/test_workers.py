@@ -52,8 +52,10 @@ async def test_no_worker(rehearsal: Rehearsal) -> None:
 )
 async def test_partition_unowned(rehearsal: Rehearsal) -> None:
     """The group was told to wait ten minutes for a worker that is dead."""
-    patience = {"METERING_SESSION_TIMEOUT_S": "600"}
-    dead, _ = rehearsal.system.start("worker", "worker", **patience)
+    (survivor,) = rehearsal.system.start("worker")
+    await survivor.process.logged("partitions_claimed", deadline_s=120)  # who is there hears of who joins
+    (dead,) = rehearsal.system.start("worker", METERING_SESSION_TIMEOUT_S="600")
+    await dead.process.logged("partitions_claimed", deadline_s=120)
     await rehearsal.all_is_well()
     await rehearsal.fires(dead.kill)
     await rehearsal.clears()

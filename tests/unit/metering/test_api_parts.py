@@ -1,14 +1,20 @@
 """The API's pure parts: rates, cursors, tags; and that its description is the one checked in."""
 
+import json
+import ssl
+
+import asyncpg
 import pytest
+from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.api import openapi
+from metering.api.console.pages import problem_page
 from metering.api.cursors import cursor, place_of
 from metering.api.etags import digest_tag, names
 from metering.api.limits import RateLimit
-from metering.api.problems import ProblemResponseError
+from metering.api.problems import ProblemResponseError, Problems
 
 JSON = st.recursive(
     st.none()
@@ -99,3 +105,18 @@ def test_tags_are_compared_as_http_says() -> None:
     assert not names("", tag)
     assert not names('"a"', tag)
     assert not names(tag.strip('"'), tag)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConnectionRefusedError(), "database_unavailable"),
+        (ssl.SSLCertVerificationError("certificate has expired"), "database_unavailable"),
+        (asyncpg.exceptions._base.DataError("invalid input for query argument"), "internal_error"),
+    ],
+    ids=["refused", "certificate", "ours"],
+)
+async def test_a_server_that_is_away_is_no_bug_of_ours(error: Exception, code: str) -> None:
+    request = Request({"type": "http", "method": "GET", "path": "/v1/meters", "headers": []})
+    response = await Problems("/runbook", problem_page).answer(request, error)
+    assert json.loads(response.body)["code"] == code
