@@ -52,6 +52,10 @@ class Instruments:
         if amount:
             self._counters[counter.name].add(amount, dict(_labels(counter, labels)))
 
+    def begin(self, counter: Counter, **labels: str | int) -> None:
+        """Show a counter with labels that are not listed before there is anything to count."""
+        self._counters[counter.name].add(0, dict(_labels(counter, labels)))
+
     def record(self, histogram: Histogram, value: float, **labels: str | int) -> None:
         """Record one value of a distribution, in the instrument's unit."""
         self._histograms[histogram.name].record(value, dict(_labels(histogram, labels)))

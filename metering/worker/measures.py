@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from aggregator.batch import OTHER, Batch, LogRecord, Outcomes
+from aggregator.catalog import Catalog
 from metering.telemetry import Instruments, catalogue
 from metering.worker.backlog import Backlog
 from metering.worker.folder import Work
@@ -22,17 +23,19 @@ class Measures:
         self._instruments = instruments
         self.totals: Counter[str] = Counter()  # records by outcome, of this process
         self.flushes = 0
+        self._catalog_head: int | None = None  # of the meters whose counters have begun
 
-    def committed(self, works: Sequence[Work], backlog: Backlog) -> None:
-        """A flush is committed."""
+    def committed(self, works: Sequence[Work], backlog: Backlog, catalog: Catalog) -> None:
+        """A flush is committed; `catalog` has every meter version of it."""
         self.flushes += 1
+        self._begin_meters(catalog)
         instruments, now_s = self._instruments, time.time()
         for work in works:
             batch = work.batch
             for outcome, count in zip(Outcomes._fields, batch.outcomes, strict=True):
                 self.totals[outcome] += count
                 instruments.add(catalogue.EVENTS, count, outcome=outcome)
-            self._count_meters(batch)
+            self._count_meters(batch, catalog)
             self._measure_latency(work.stretch.records, now_s)
             instruments.record(catalogue.BATCH_BYTES, work.stretch.size_bytes)
             instruments.record(catalogue.BATCH_RECORDS, batch.next_offset - batch.first_offset)
@@ -62,7 +65,16 @@ class Measures:
         for partition in partitions:
             self._instruments.forget(partition=partition)
 
-    def _count_meters(self, batch: Batch) -> None:
+    def _begin_meters(self, catalog: Catalog) -> None:
+        """A rate is seen only of what was 0 before."""
+        if catalog.head == self._catalog_head:
+            return
+        self._catalog_head = catalog.head
+        for meter in {version.name for version in catalog.versions.values()}:
+            self._instruments.begin(catalogue.METER_ERRORS, meter=meter)
+            self._instruments.begin(catalogue.OVERFLOW, meter=meter)
+
+    def _count_meters(self, batch: Batch, catalog: Catalog) -> None:
         instruments = self._instruments
         tallies = batch.meters.values()
         instruments.add(catalogue.METER_EVENTS, sum(t.increments for t in tallies), outcome="increment")
@@ -71,8 +83,14 @@ class Measures:
         instruments.add(catalogue.METER_EVENTS, sum(t.errors for t in tallies), outcome="error")
         instruments.add(catalogue.METER_EVENTS, batch.unmetered, outcome="unmetered")
         instruments.add(catalogue.LATE_BY_PIPELINE, batch.late_by_pipeline)
-        overflow = sum(one.events for key, one in batch.increments.items() if key.groups is OTHER)
-        instruments.add(catalogue.OVERFLOW, overflow)
+        for version, tally in batch.meters.items():
+            if tally.errors:
+                meter = catalog.versions[version].name
+                instruments.add(catalogue.METER_ERRORS, tally.errors, meter=meter)
+        for key, one in batch.increments.items():
+            if key.groups is OTHER:
+                meter = catalog.versions[key.meter_version_id].name
+                instruments.add(catalogue.OVERFLOW, one.events, meter=meter)
         for code, count in Counter(row.code for row in batch.quarantined).items():
             instruments.add(catalogue.REFUSALS, count, code=code)
 

@@ -110,7 +110,7 @@ class Tenure:
         services = self._services
         for work in works:
             self._mirror.note(work.owned.log, work.batch.next_offset)
-        services.measures.committed(works, backlog)
+        services.measures.committed(works, backlog, services.current.catalog)
         services.housekeeping.committed(works)
         services.counted.set()
         if any(row.target_partition is not None for work in works for row in work.batch.quarantined):

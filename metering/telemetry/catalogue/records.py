@@ -4,7 +4,7 @@ from typing import Final
 
 from metering.telemetry.bounds import AGES
 from metering.telemetry.kinds import Counter, Histogram
-from metering.telemetry.labels import CODE, EXTREME, METER_OUTCOME, OUTCOME
+from metering.telemetry.labels import CODE, EXTREME, METER, METER_OUTCOME, OUTCOME
 from metering.telemetry.measurers import WORKER
 
 EVENTS: Final = Counter(
@@ -20,6 +20,13 @@ METER_EVENTS: Final = Counter(
     (METER_OUTCOME,),
     of=WORKER,
 )
+METER_ERRORS: Final = Counter(
+    "metering.meter.errors",
+    "{event}",
+    "Accepted events that a meter matches and cannot read, by meter: `error` of `metering.meter.events`.",
+    (METER,),
+    of=WORKER,
+)
 LATE_BY_PIPELINE: Final = Counter(
     "metering.late_by_pipeline",
     "{event}",
@@ -30,6 +37,7 @@ OVERFLOW: Final = Counter(
     "metering.cardinality.overflow",
     "{event}",
     "Events counted in a meter's `other` series, their window having as many groups as the limit allows.",
+    (METER,),
     of=WORKER,
 )
 VISIBLE_LATENCY: Final = Histogram(

@@ -61,6 +61,7 @@ async def test_it_measures_what_was_sent_and_what_was_written(new_world: NewWorl
             over += 1
     assert over
     assert total(shown, "metering_cardinality_overflow_total") == over
+    assert total(shown, "metering_cardinality_overflow_total", meter="models") == over
 
     assert total(shown, "metering_memory_ids") == EVENTS
     assert total(shown, "metering_memory_size_bytes") == 16 * EVENTS
