@@ -57,6 +57,22 @@ def collecting() -> Iterator[Collector]:
         server.server_close()
 
 
+@contextmanager
+def hanging() -> Iterator[str]:
+    """Listen as a collector that reads what it is sent and never answers: its address."""
+    _Hanging.ended = threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hanging)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        _Hanging.ended.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 def _metrics(request: ExportMetricsServiceRequest) -> Iterable[Metric]:
     for resource in request.resource_metrics:
         for scope in resource.scope_metrics:
@@ -74,6 +90,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "application/x-protobuf")
         self.send_header("content-length", "0")
         self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the benchmark's output is its own."""
+
+
+class _Hanging(BaseHTTPRequestHandler):
+    ended: threading.Event
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.ended.wait()
+        self.close_connection = True
 
     def log_message(self, *_: object) -> None:
         """Say nothing: the benchmark's output is its own."""

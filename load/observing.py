@@ -1,4 +1,4 @@
-"""How a measured worker is observed: not at all, by a collector, or by a collector and a Prometheus too."""
+"""How a measured worker is observed: by nobody, by a collector, by a Prometheus too, or by one that hangs."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPConnection
 from typing import Final, NamedTuple
 
-from collector import Collector, collecting
+from collector import Collector, collecting, hanging
 from commands import Environment
 
 from metering.dev.ports import free_ports
@@ -40,16 +40,28 @@ def collected() -> Iterator[Observed]:
 @contextmanager
 def collected_and_scraped() -> Iterator[Observed]:
     """Push everything to a collector, and be scraped every five seconds."""
+    with collected() as observed, _scraped(observed) as scraped:
+        yield scraped
+
+
+@contextmanager
+def hung_and_scraped() -> Iterator[Observed]:
+    """Push everything to a collector that never answers, and be scraped every five seconds."""
+    with hanging() as url, _scraped(Observed({"METERING_OTLP_ENDPOINT": url}, Collector(url))) as scraped:
+        yield scraped
+
+
+@contextmanager
+def _scraped(observed: Observed) -> Iterator[Observed]:
     (port,) = free_ports(1)
     ended = threading.Event()
     thread = threading.Thread(target=_scrape, args=(port, ended))
-    with collected() as observed:
-        thread.start()
-        try:
-            yield Observed({**observed.settings, "METERING_ADMIN_PORT": str(port)}, observed.collector)
-        finally:
-            ended.set()
-            thread.join()
+    thread.start()
+    try:
+        yield Observed({**observed.settings, "METERING_ADMIN_PORT": str(port)}, observed.collector)
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _scrape(port: int, ended: threading.Event) -> None:
