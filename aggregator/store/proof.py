@@ -191,6 +191,12 @@ async def subjects(
     return sorted(row["subject"] for row in rows)
 
 
+async def subjects_after(connection: Connection, meter_version_id: int, subject: str, most: int) -> list[str]:
+    """Subjects that a meter version was ever counted for, in order: the first `most` that follow this one."""
+    rows = await connection.fetch(STATEMENTS["subjects_after"], meter_version_id, subject, most)
+    return [row["subject"] for row in rows]
+
+
 def _kept(row: asyncpg.Record) -> KeptProof:
     findings = [Finding.of(one) for one in row["findings"]]
     proof = Proof(row["what"], row["checked"], row["wrong"], row["unreadable"], findings)

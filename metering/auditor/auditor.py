@@ -61,11 +61,11 @@ class Auditor:
         if topic is None:
             return False
         of_log, logs = await self._log(connection, topic.name)
-        of_windows = await windows.step(connection, logs)
+        of_totals = await self._totals.step(connection)
+        of_windows = await windows.step(connection, logs, self._totals.open)
         of_ledger = await self._ledger.step(
             connection, [(check.finding, check.is_equal) for check in windows.compared]
         )
-        of_totals = await self._totals.step(connection)
         proofs = [one for one in (of_windows, of_ledger, of_log, of_totals) if one is not None]
         await store.keep(connection, proofs)
         self._tell(proofs)

@@ -67,6 +67,23 @@ async def choose(
     last_offset = next_offset - 1
     if spare > 0 and random.random() < 0.5:  # noqa: PLR2004 - every other time the newest
         last_offset -= round(spare * random.random() ** RECENT)
+    return await ending_at(
+        connection, rules, partition, first_offset, log_start, last_offset, closing_us, most_records
+    )
+
+
+async def ending_at(
+    connection: Connection,
+    rules: TopicRules,
+    partition: int,
+    first_offset: int,
+    log_start: int,
+    last_offset: int,
+    closing_us: int,
+    most_records: int,
+) -> Provable | None:
+    """The stretch that ends with the batch of this offset; all else is as of `choose`."""
+    kept = max(first_offset, log_start)
     last = await store.batch_before(connection, partition, last_offset)
     if last is None or last.frontier_us is None:
         return None

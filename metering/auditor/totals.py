@@ -1,7 +1,7 @@
 """All windows re-added against the second ledger; as seldom as it has to be where there are very many."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import asyncpg
@@ -23,6 +23,11 @@ class Totals:
     def __init__(self, findings: Iterable[Finding]) -> None:
         self._open = list(findings)
         self._due_s = 0.0
+
+    @property
+    def open(self) -> Sequence[Finding]:
+        """Sums that differed when they were last added up."""
+        return self._open
 
     async def step(self, connection: Connection) -> Proof | None:
         """Add everything up, if it is time for that."""

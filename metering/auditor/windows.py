@@ -1,9 +1,12 @@
-"""Rounds through the partitions: of each a stretch of its log is recounted, and compared."""
+"""Rounds through the partitions: of each a stretch of its log is recounted, and compared.
+
+Where a sum is known to be wrong and nothing accounts for it, that is looked for first, back through the log.
+"""
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -11,6 +14,7 @@ from typing import Final
 import structlog
 from aiokafka.errors import KafkaError
 
+from aggregator.health.aiming import Place, unaccounted
 from aggregator.health.finding import Finding, Kind
 from aggregator.store import explanation, finality
 from aggregator.store import proof as store
@@ -21,6 +25,7 @@ from aggregator.store.proof import FINDINGS_KEPT, Proof
 from aggregator.store.replay import CountedPartition, Decisions
 from metering.auditor.awake import awake
 from metering.auditor.recounting import ANSWER_S, Check, Recounting
+from metering.auditor.search import Search
 from metering.auditor.stretch import Provable, choose
 from metering.auditor.summary import summary
 from metering.errors import StoppedError
@@ -40,6 +45,9 @@ STEP_S: Final = 1.0
 LOOK_RECORDS: Final = 500
 """Read somewhere in the stretch, for the subjects that are in the log."""
 
+AIMED: Final = 10
+"""Stretches that a round reads of what is known to be wrong; a longer search goes on in the next round."""
+
 _PROBES: Final = 4
 """Series that are looked at for each window that is wanted: not each has one there."""
 
@@ -53,6 +61,8 @@ class _Round:
     closing_us: int
     waiting: list[CountedPartition]
     wanted: int  # windows, of each partition
+    aimed: int = AIMED  # stretches left
+    ended: set[Place] = field(default_factory=set)  # searched to the beginning
     recounting: Recounting | None = None
     records: int = 0
     checks: list[Check] = field(default_factory=list)
@@ -67,6 +77,8 @@ class WindowRounds:
         self._random = random
         self._open = {one.identity: one for one in findings}
         self._round: _Round | None = None
+        self._totals: Sequence[Finding] = ()
+        self._searches: dict[Place, Search] = {}
         self.has_ended = False
         """Whether a round has ended in the last step."""
         self.results: Counter[str] = Counter()
@@ -74,13 +86,17 @@ class WindowRounds:
         self.compared: list[Check] = []
         """Of the last step: batches, whose records were counted."""
 
-    async def step(self, connection: Connection, logs: Mapping[int, LogPosition]) -> Proof:
+    async def step(
+        self, connection: Connection, logs: Mapping[int, LogPosition], totals: Sequence[Finding]
+    ) -> Proof:
         """Recount for a moment, and look again at what is open.
 
         Args:
             connection: to the database.
             logs: where the partitions' logs begin; empty: the brokers do not answer.
+            totals: sums that are known to be wrong.
         """
+        self._totals = totals
         self.results, self.compared, self.has_ended = Counter(), [], False
         checks: list[Check] = []
         unreadable = 0
@@ -121,7 +137,7 @@ class WindowRounds:
         until_s = time.monotonic() + STEP_S
         try:
             while time.monotonic() < until_s:
-                if one.recounting is None and not one.waiting:
+                if one.recounting is None and not one.waiting and not self._wrong(one, logs):
                     log.info("round_ended", records=one.records, log_time=one.closing_us)
                     self._round = None
                     self.has_ended = True
@@ -145,7 +161,11 @@ class WindowRounds:
         """Begin the next partition, or read a little more of this one, or compare it."""
         recounting = one.recounting
         if recounting is None:
-            one.recounting = await self._next(connection, one, one.waiting.pop(), logs)
+            wrong = self._wrong(one, logs)
+            if wrong:
+                one.recounting = await self._aim(connection, one, wrong[0], logs)
+            else:
+                one.recounting = await self._next(connection, one, one.waiting.pop(), logs)
             return
         try:
             if await awake(connection, recounting.read()):
@@ -158,6 +178,42 @@ class WindowRounds:
         one.records += recounting.records
         one.recounting = None
         await recounting.close()
+
+    def _wrong(self, one: _Round, logs: Mapping[int, LogPosition]) -> list[Place]:
+        """Where this round still looks for what is known to be wrong."""
+        if one.aimed == 0 or one.closing_us == BEGINNING_US:
+            return []
+        fresh = {check.finding.identity: check.finding for check in one.checks if not check.is_equal}
+        wrong = unaccounted(self._totals, (self._open | fresh).values())
+        return [
+            place
+            for place in wrong
+            if place not in one.ended and place.partition in logs and place.meter_version_id in one.rules
+        ]
+
+    async def _aim(
+        self, connection: Connection, one: _Round, place: Place, logs: Mapping[int, LogPosition]
+    ) -> Recounting | None:
+        one.aimed -= 1
+        search = self._searches.setdefault(place, Search(place))
+        rule = one.rules[place.meter_version_id]
+        (counted,) = [of for of in one.decided.partitions if of.claimed.partition == place.partition]
+        aimed = await search.go_on(
+            connection,
+            one.decided.rules,
+            rule,
+            counted,
+            logs[place.partition].start_offset,
+            one.closing_us,
+            self._settings.prove_records,
+        )
+        if search.has_ended:
+            one.ended.add(place)
+        if aimed is None or not aimed.subjects:
+            return None
+        recounting = Recounting(self._settings, one.decided, {place.meter_version_id: rule}, aimed.provable)
+        await recounting.begin(connection, aimed.subjects)
+        return recounting
 
     async def _next(
         self, connection: Connection, one: _Round, counted: CountedPartition, logs: Mapping[int, LogPosition]

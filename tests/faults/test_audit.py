@@ -1,7 +1,9 @@
 """The auditor finds a troubled log right, and names whatever somebody does to what was counted."""
 
 import json
+import re
 import signal
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from faults.administering import Administrator
@@ -14,6 +16,7 @@ from aggregator.store import proof
 from aggregator.store.connection import Connection, StoreOptions, connect
 from metering.cli.exits import Exit
 from metering.dev.conditions import until
+from schemas.instant import format_time
 
 LOG_US: Final = 1_780_000_000_000_000 // HOUR_US * HOUR_US
 KEYS: Final = {"what", "at", "checked", "wrong", "unreadable", "findings"}
@@ -33,10 +36,12 @@ class Proofs(NamedTuple):
         return [one["place"] for found in self.findings.values() for one in found if one["kind"] == kind]
 
 
-async def proved(scenario: Scenario, exits: Exit, *, seed: int = 7, **environment: str) -> Proofs:
+async def proved(
+    scenario: Scenario, exits: Exit, *, seed: int = 7, windows: int = 400, **environment: str
+) -> Proofs:
     """What `metering prove --once` says."""
     proving = scenario.commands.start(
-        "prove", "--once", "--windows", "400", "--seed", f"{seed}", "--json", **environment
+        "prove", "--once", "--windows", f"{windows}", "--seed", f"{seed}", "--json", **environment
     )
     assert await proving.ended(deadline_s=90) == exits, proving.log.read_text() + proving.output.read_text()
     proofs = Proofs({}, {}, {})
@@ -222,3 +227,82 @@ async def test_what_somebody_did_is_named_until_it_is_put_right(
     found = await proved(scenario, Exit.OK)
     assert not found.kinds()
     assert found.unreadable["windows"]
+
+
+CHANGED: Final = """
+UPDATE usage_window SET value = value + 1 WHERE (series_id, window_start, shard) = (
+    SELECT w.series_id, w.window_start, w.shard FROM usage_window AS w JOIN chosen AS c USING (series_id)
+    WHERE c.meter = 'tokens' ORDER BY w.window_start, w.series_id LIMIT 1
+)
+RETURNING series_id, (extract(epoch FROM window_start) * 1000000)::bigint AS start_us, shard
+"""
+DELETED: Final = """
+DELETE FROM usage_window WHERE (series_id, window_start, shard) = (
+    SELECT w.series_id, w.window_start, w.shard FROM usage_window AS w JOIN chosen AS c USING (series_id)
+    WHERE c.meter = 'calls' ORDER BY w.window_start, w.series_id LIMIT 1
+)
+RETURNING series_id, (extract(epoch FROM window_start) * 1000000)::bigint AS start_us, shard
+"""
+PAGE: Final = Path(__file__).parents[2] / "docs" / "runbooks" / "totals-wrong.md"
+
+
+def put_right(window: dict[str, Any]) -> str:
+    """The statements of the page, with what the finding says."""
+    place, expected = window["place"], window["expected"]
+    groups = ("NULL" if one is None else f"'{one}'" for one in place["groups"])
+    blanks = {
+        "VALUE": expected["value"],
+        "EVENTS": f"{expected['events']}",
+        "METER_VERSION_ID": f"{place['meter_version_id']}",
+        "SUBJECT": place["subject"],
+        "GROUPS": f"ARRAY[{', '.join(groups)}]",
+        "PARTITION": f"{place['partition']}",
+        "WINDOW": place["window"],
+    }
+    (_, after) = PAGE.read_text().split("```sql\n")
+    return re.sub(
+        "|".join(rf"\b{name}\b" for name in blanks), lambda word: blanks[word[0]], after.split("```")[0]
+    )
+
+
+BY_ONE_WINDOW: Final[dict[str, Any]] = {"windows": 1, "METERING_PROVE_RECORDS": "200"}
+
+
+async def test_one_wrong_window_among_many_is_looked_for(
+    scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
+) -> None:
+    """Its sum is wrong, so the round goes back through that log for it; else a round is as random as ever."""
+    scenario = scenario_on(kafka_bootstrap, database, clock="record")
+    witness = await counted(scenario, 600)
+    await witness.execute("SET session_replication_role = replica")
+    await witness.execute(SAVED)
+    before = await proved(scenario, Exit.OK, **BY_ONE_WINDOW)
+    assert 0 < before.checked["windows"] < await witness.fetchval("SELECT count(*) / 4 FROM usage_window")
+    for tampered in (CHANGED, DELETED):
+        (row,) = await witness.fetch(tampered)
+        found = await proved(scenario, Exit.PROBLEMS, **BY_ONE_WINDOW)
+        (window,) = [one for one in found.findings["windows"] if one["kind"] == "window"]
+        of = await witness.fetchrow(
+            "SELECT v.meter, meter_version_id, subject, groups FROM series JOIN meter_version AS v"
+            " USING (meter_version_id) WHERE series_id = $1",
+            row["series_id"],
+        )
+        assert of is not None
+        assert window["place"] == {
+            **dict(of),
+            "window": format_time(row["start_us"]),
+            "window_us": row["start_us"],
+            "partition": row["shard"],
+        }
+        assert (window["found"] is None) == (tampered is DELETED)
+        (total,) = found.places("totals")
+        assert (total["partition"], total["meter_version_id"]) == (row["shard"], of["meter_version_id"])
+        if tampered is CHANGED:
+            await witness.execute("SET session_replication_role = origin")
+            await witness.execute(put_right(window))
+            await witness.execute("SET session_replication_role = replica")
+        else:
+            await witness.execute(RESTORED)
+        assert not (await proved(scenario, Exit.OK)).kinds()
+    after = await proved(scenario, Exit.OK, **BY_ONE_WINDOW)
+    assert after.checked["windows"] == before.checked["windows"]

@@ -87,6 +87,13 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS w
 
+-- name: subjects_after
+-- Subjects of a meter version, in order: those that follow one.
+SELECT DISTINCT s.subject FROM series AS s
+WHERE s.meter_version_id = $1 AND s.subject > $2
+ORDER BY s.subject
+LIMIT $3
+
 -- name: summed_meters
 -- Sums that the second ledger is compared by: one a partition and meter version.
 SELECT (SELECT count(*) FROM ingest_partition) * (SELECT count(*) FROM meter_version AS v WHERE NOT v.retired)

@@ -51,6 +51,7 @@ HOT = [
     "batches_before",
     "newest_meter_activity",
     "newest_proofs",
+    "subjects_after",
     "proved_accuracy",
     "newest_quarantined",
     "totals",
