@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import pytest
 from faults.administering import Administrator
 from faults.conftest import ScenarioFactory
 from faults.scenario import Scenario
@@ -168,6 +169,7 @@ async def without_brokers_the_tables_are_proved(scenario: Scenario) -> None:
     assert proofs.checked["totals"] > 0
 
 
+@pytest.mark.timeout(400)  # many rounds, each a process
 async def test_what_somebody_did_is_named_until_it_is_put_right(
     scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
 ) -> None:
@@ -268,6 +270,7 @@ def put_right(window: dict[str, Any]) -> str:
 BY_ONE_WINDOW: Final[dict[str, Any]] = {"windows": 1, "METERING_PROVE_RECORDS": "200"}
 
 
+@pytest.mark.timeout(400)  # many rounds, each a process
 async def test_one_wrong_window_among_many_is_looked_for(
     scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
 ) -> None:
