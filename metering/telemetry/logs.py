@@ -3,16 +3,21 @@
 import logging
 import logging.config
 import sys
-from typing import TextIO
+from typing import Final, TextIO
 
 import structlog
 from opentelemetry import trace
+from structlog.dev import plain_traceback
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from metering.settings import Settings
 
 CHATTY = ("aiokafka", "asyncio", "urllib3", "opentelemetry")
 """Libraries whose `info` lines say nothing that our own do not."""
+
+TRACEBACKS: Final = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+"""Without the values of variables: there are passwords, tokens and customers' data among them."""
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
@@ -31,9 +36,9 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         add_trace_ids,
     ]
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain_traceback)]
         if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str)]
+        else [TRACEBACKS, structlog.processors.JSONRenderer(default=str)]
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(

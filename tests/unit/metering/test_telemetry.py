@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pytest
 import structlog
@@ -232,11 +232,16 @@ def test_with_an_endpoint_metrics_spans_and_lines_arrive_with_who_sent_them(log:
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
+def log_format() -> Literal["json", "console"]:
+    return "json"
+
+
+@pytest.fixture
+def log(log_format: Literal["json", "console"]) -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     stream = io.StringIO()
-    configure_logging(Settings(log_format="json"), stream)
+    configure_logging(Settings(log_format=log_format), stream)
     yield stream
     root.handlers = handlers
     root.setLevel(level)
@@ -279,3 +284,16 @@ def test_outside_a_span_a_line_has_no_trace_id(log: io.StringIO) -> None:
     BatchTrace.start(NoOpTracerProvider().get_tracer("x"), "t", 0)
     structlog.get_logger("metering").info("started")
     assert "trace_id" not in lines(log)[0]
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_says_where_and_not_what_was_in_variables(log: io.StringIO) -> None:
+    def connect(_dsn: str) -> None:
+        raise ConnectionError("refused")
+
+    try:
+        connect("postgres://metering:" + "secret".upper())
+    except ConnectionError:
+        structlog.get_logger("metering").exception("not_connected")
+    assert "in connect" in log.getvalue() or '"name": "connect"' in log.getvalue()
+    assert "SECRET" not in log.getvalue()
