@@ -1,11 +1,13 @@
 """Facts of a window or a row beside one, as small JSON: long lists by their number and digest."""
 
 from collections.abc import Mapping
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from hashlib import sha256
 from typing import Any, Final
 
 from metering.explain.facts import Facts
+from schemas.number import EXACT, plain_text
 
 _LISTS: Final = ("members", "points")
 
@@ -27,8 +29,14 @@ def _listed(values: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - of membe
 def _scalar(value: Any) -> Any:  # noqa: ANN401 - a fact
     match value:
         case Fraction():
-            return str(value)
+            return _decimal(value)
         case tuple() | list():
             return [_scalar(one) for one in value]
         case _:
             return value
+
+
+def _decimal(value: Fraction) -> str:
+    """As a person writes it into a statement: what is added up of decimals is one."""
+    with localcontext(EXACT):
+        return plain_text(Decimal(value.numerator) / value.denominator)

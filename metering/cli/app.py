@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
 
+import stamina
 from cyclopts import App, CycloptsError, Group
 
 from metering.cli.exits import Exit
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     # Its errors come back to us and are worded once; the worker's log turns it on again.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    stamina.instrumentation.set_on_retry_hooks(())  # they would print among a command's output
     try:
         code = app(arguments)
         sys.stdout.flush()

@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import asyncpg
-import stamina
 import structlog
 from opentelemetry.trace import NoOpTracer, Tracer
 
@@ -113,7 +112,6 @@ async def run_exclusively(
     """
     shutdown = Shutdown()
     shutdown.listen()
-    stamina.instrumentation.set_on_retry_hooks(())  # `server_away` says more
     return await serve(settings, duty, shutdown, once=once, beside=beside)
 
 

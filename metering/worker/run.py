@@ -9,7 +9,6 @@ from functools import partial
 from importlib.metadata import version
 from typing import Final
 
-import stamina
 import structlog
 from aiokafka.errors import KafkaError
 
@@ -62,7 +61,6 @@ async def run(settings: Settings, *, until_caught_up: bool) -> int:
     shutdown = Shutdown()
     shutdown.listen()
     take_plain_records()
-    stamina.instrumentation.set_on_retry_hooks(())  # `server_away` says more
     return await serve(settings, shutdown, until_caught_up=until_caught_up)
 
 

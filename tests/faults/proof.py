@@ -181,11 +181,24 @@ async def doctor_is_content(scenario: Scenario) -> None:
     assert {check["code"] for check in found} <= _FAULTS, found
 
 
-_FAULTS = {"partitions", "owners", "stops", "data_loss", "horizon"}
+_FAULTS = {"partitions", "owners", "stops", "late", "data_loss", "horizon"}
 """What a scenario does to workers and logs is found too; what was counted must be right for all that.
 
 What its producers send, and who else is not at work, is told for information.
 """
+
+
+async def settled(scenario: Scenario) -> None:
+    """Wait until workers that go on working have nothing left to count, nor a repair to publish."""
+
+    async def is_settled() -> bool:
+        waiting = await scenario.answer("SELECT count(*) FROM repair_outbox WHERE published_at IS NULL")
+        logs, reached = await read_back(scenario), await scenario.next_offsets()
+        return waiting == 0 and all(
+            not log or log[-1].offset < reached[partition] for partition, log in logs.items()
+        )
+
+    assert await until(is_settled, deadline_s=DEADLINE_S)
 
 
 async def _all_is_counted(scenario: Scenario) -> None:

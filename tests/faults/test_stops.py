@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest_asyncio
 from faults.administering import Administrator
 from faults.conftest import ScenarioFactory
-from faults.proof import is_exact, is_exact_so_far, outcomes, read_back
+from faults.proof import is_exact, is_exact_so_far, outcomes, read_back, settled
 from faults.scenario import Scenario
 from faults.topic_log import murmur2_partition
 from support.topics import create_topic, delete_topics
@@ -21,6 +21,7 @@ async def test_a_topic_deleted_and_made_again_stops_its_workers(scenario: Scenar
     workers = [await scenario.member(), await scenario.member()]
     await scenario.publish(scenario.traffic().records(600))
     await scenario.has_counted(600)
+    await settled(scenario)
     account = await is_exact(scenario)
 
     name = scenario.rules.name
