@@ -17,8 +17,9 @@ from metering.api.bodies import REFUSED_BODIES, body_of, read_command
 from metering.api.cursors import MAX_CHARACTERS, cursor, place_of
 from metering.api.etags import answer
 from metering.api.parameters import Instant, Parameters, Storable, TimeText, micros
-from metering.quarantine.decision import Action, Decided, decide
+from metering.quarantine.decision import Decided, decide
 from metering.quarantine.groups import alike
+from metering.quarantine.redrive import Action
 from schemas.codes import Code
 from schemas.document import DocumentCode, problem_error
 from schemas.rated import Exact

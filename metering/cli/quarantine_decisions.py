@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final
 from cyclopts import Parameter
 
 from aggregator.store import migrate
-from aggregator.store.connection import Connection
 from aggregator.store.redrive import Selection
 from metering.cli.exits import Exit
 from metering.cli.failures import report
@@ -19,9 +18,8 @@ from metering.cli.operator import decided_by
 from metering.cli.output import Json, print_json, say
 from metering.database import database
 from metering.errors import UsageError, unreadable
-from metering.quarantine import redrive as decisions
 from metering.quarantine.fix import fix as fix_record
-from metering.quarantine.redrive import Outcome
+from metering.quarantine.redrive import Action, Outcome, decided
 from metering.settings import Settings, load_settings
 from schemas.codes import Code
 
@@ -50,7 +48,7 @@ class Which:
 
 _STDIN: Final = Path("-")
 _REFUSALS_TOLD: Final = 20
-_Deciding = Callable[[Connection, Selection, str, str], AsyncIterator[Outcome]]
+_DONE: Final[Mapping[Action, str]] = {"redrive": "redriven", "discard": "discarded"}
 
 
 def redrive(
@@ -68,12 +66,8 @@ def redrive(
     code 4: some records cannot be brought back as they are, and why.
     """
     selection = _selection(which or Which())
-
-    def deciding(connection: Connection, which: Selection, who: str, why: str) -> AsyncIterator[Outcome]:
-        return decisions.redrive(connection, which, who, why, dry_run=dry_run)
-
-    verb = "would be redriven" if dry_run else "redriven"
-    return asyncio.run(_decide(load_settings(), selection, decided_by(by), reason, deciding, verb, as_json))
+    deciding = _decide("redrive", selection, decided_by(by), reason, dry_run=dry_run, as_json=as_json)
+    return asyncio.run(deciding)
 
 
 def discard(
@@ -86,12 +80,8 @@ def discard(
 ) -> Exit:
     """Give up what waits, for good: it stays in quarantine, marked, and is not counted as open any more."""
     selection = _selection(which or Which())
-
-    def deciding(connection: Connection, which: Selection, who: str, why: str) -> AsyncIterator[Outcome]:
-        return decisions.discard(connection, which, who, why, dry_run=dry_run)
-
-    verb = "would be discarded" if dry_run else "discarded"
-    return asyncio.run(_decide(load_settings(), selection, decided_by(by), reason, deciding, verb, as_json))
+    deciding = _decide("discard", selection, decided_by(by), reason, dry_run=dry_run, as_json=as_json)
+    return asyncio.run(deciding)
 
 
 def fix(
@@ -147,21 +137,16 @@ def _selection(which: Which) -> Selection:
 
 
 async def _decide(
-    settings: Settings,
-    selection: Selection,
-    who: str,
-    reason: str,
-    deciding: _Deciding,
-    verb: str,
-    as_json: bool,  # noqa: FBT001 - how it is told
+    action: Action, selection: Selection, who: str, reason: str, *, dry_run: bool, as_json: bool
 ) -> Exit:
     if not reason:
         raise UsageError("usage", "A decision needs a reason: --reason must not be empty.")
     refused: Counter[str] = Counter()
     done = 0
-    async with database(settings) as connection:
+    verb = f"would be {_DONE[action]}" if dry_run else _DONE[action]
+    async with database(load_settings()) as connection:
         await migrate.require_migrated(connection)
-        async for outcome in deciding(connection, selection, who, reason):
+        async for outcome in decided(connection, action, selection, who, reason, dry_run=dry_run):
             if outcome.in_the_way is None:
                 done += 1
             else:

@@ -1,19 +1,17 @@
 """What one request decides: as many records as can be decided while somebody waits, summed up."""
 
 from contextlib import aclosing
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from aggregator.rating.refused import AtRisk, RefusedUsage
 from aggregator.remedy import Obstacle
 from aggregator.store import at_risk
 from aggregator.store.connection import Connection
 from aggregator.store.redrive import BEGINNING, Place, Selection, place_of
-from metering.quarantine.redrive import PAGE, discard, redrive
+from metering.quarantine.redrive import PAGE, Action, decided
 
 MOST: Final = 10 * PAGE
 """Records looked at; whole pages, so that none is decided that is not told of."""
-
-Action = Literal["redrive", "discard"]
 
 
 class Hindrance(NamedTuple):
@@ -56,11 +54,11 @@ async def decide(
         after: where the request before this one stopped.
     """
     today = await at_risk.today(connection)
-    deciding = redrive if action == "redrive" else discard
     usage = RefusedUsage()
     hindrances: dict[Obstacle, Hindrance] = {}
     looked_at, place = 0, BEGINNING
-    async with aclosing(deciding(connection, selection, who, reason, dry_run=dry_run, after=after)) as told:
+    deciding = decided(connection, action, selection, who, reason, dry_run=dry_run, after=after)
+    async with aclosing(deciding) as told:
         async for outcome in told:
             looked_at += 1
             place = place_of(outcome.kept)

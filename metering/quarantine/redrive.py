@@ -1,7 +1,7 @@
 """Brings refused records back, or gives them up; a page in a transaction, so it can be ended at any time."""
 
-from collections.abc import AsyncGenerator
-from typing import Final, NamedTuple
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final, Literal, NamedTuple
 
 from aggregator.remedy import Ground, InTheWay, Obstacle, decoded, reads_alike, way_back
 from aggregator.store import redrive as store
@@ -13,6 +13,8 @@ from schemas.codes import Code
 
 PAGE: Final = 500
 """Records decided in one transaction."""
+
+Action = Literal["redrive", "discard"]
 
 _PROMOTED: Final = InTheWay(
     Obstacle.PROMOTED,
@@ -29,8 +31,9 @@ class Outcome(NamedTuple):
     in_the_way: InTheWay | None
 
 
-async def redrive(
+async def decided(
     connection: Connection,
+    action: Action,
     selection: Selection,
     who: str,
     reason: str,
@@ -38,20 +41,20 @@ async def redrive(
     dry_run: bool,
     after: Place = BEGINNING,
 ) -> AsyncGenerator[Outcome, None]:
-    """Bring back what waits and can be counted as it is; each record once, however often this is called.
+    """Decide about what waits, each record once, however often this is called.
 
-    Who stops asking at the end of a page leaves what lies behind it (`after` goes on there) undecided.
+    `redrive` brings back what can be counted as it is; `discard` gives up: the records stay, marked. Who
+    stops asking at the end of a page leaves what lies behind it (`after` goes on there) undecided.
     """
+    judge = _JUDGES[action]
     while True:
         async with connection.transaction():
             await store.lock(connection)
             page = await store.waiting(connection, selection, after, PAGE)
-            ground = await store.ground(connection)
-            promoted = await store.promoted(connection, page)
-            judged = [_judge(one, ground, promoted) for one in page]
+            judged = await judge(connection, page)
             if not dry_run:
                 decisions = [one for one in judged if isinstance(one, Decision)]
-                await store.decide(connection, "redrive", decisions, who, reason)
+                await store.decide(connection, action, decisions, who, reason)
         for kept, one in zip(page, judged, strict=True):
             if isinstance(one, Decision):
                 yield Outcome(kept, one.target_partition, None)
@@ -62,28 +65,17 @@ async def redrive(
         after = place_of(page[-1])
 
 
-async def discard(
-    connection: Connection,
-    selection: Selection,
-    who: str,
-    reason: str,
-    *,
-    dry_run: bool,
-    after: Place = BEGINNING,
-) -> AsyncGenerator[Outcome, None]:
-    """Give up what waits; the records stay, marked. Pages are as of `redrive`."""
-    while True:
-        async with connection.transaction():
-            await store.lock(connection)
-            page = await store.waiting(connection, selection, after, PAGE)
-            if not dry_run:
-                decisions = [Decision(one, {"value_sha256": digest(one.value)}) for one in page]
-                await store.decide(connection, "discard", decisions, who, reason)
-        for one in page:
-            yield Outcome(one, None, None)
-        if len(page) < PAGE:
-            return
-        after = place_of(page[-1])
+async def _ways_back(connection: Connection, page: Sequence[Kept]) -> list[Decision | InTheWay]:
+    ground = await store.ground(connection)
+    promoted = await store.promoted(connection, page)
+    return [_judge(one, ground, promoted) for one in page]
+
+
+async def _given_up(_connection: Connection, page: Sequence[Kept]) -> list[Decision | InTheWay]:
+    return [Decision(one, {"value_sha256": digest(one.value)}) for one in page]
+
+
+_JUDGES: Final = {"redrive": _ways_back, "discard": _given_up}
 
 
 def _judge(kept: Kept, ground: Ground, promoted: set[Place]) -> Decision | InTheWay:

@@ -20,7 +20,8 @@ from metering.api.console.login import form, require_own_form
 from metering.api.console.pages import page
 from metering.api.parameters import Instant, Parameters, Storable, micros
 from metering.api.problems import ProblemResponseError
-from metering.quarantine.decision import Action, Decided, decide
+from metering.quarantine.decision import Decided, decide
+from metering.quarantine.redrive import Action
 from schemas.codes import SENTENCES, Code, Refused
 from schemas.instant import format_time
 from schemas.problems import ProblemCode
