@@ -1,16 +1,17 @@
-"""What telemetry costs a worker: `load/telemetry.py`, runs with it and without on the same topic.
+"""What telemetry costs a worker: `load/telemetry.py`, three workers at once that count the same topic.
 
-Without: no collector, no admin port, nothing measured. With: spans, metrics and log lines pushed to a
-collector, and a Prometheus that scrapes every five seconds, thrice as often as usual. Hung: the same with a
-collector that reads and never answers. Every run counts the whole topic into an empty database and is
-checked; the three of a round come one after another, and the first takes turns. Collector and scraper run in
-this process: on a machine whose cores are all in use, their own work is in the figure. The last line is
-one JSON object.
+One is watched by nobody. One pushes spans, metrics and log lines to a collector, and a Prometheus scrapes it
+every five seconds, thrice as often as usual. One does the same with a collector that reads and never answers.
+Each counts the whole topic into an empty database of its own and is checked. They run side by side, and not
+one after another, because a machine whose speed changes within a minute then changes it for all three alike.
+Collector and scraper run in this process, on the same cores: their own work is in the figure. The last line
+is one JSON object.
 """
 
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Final, NamedTuple
 
@@ -30,7 +31,7 @@ KINDS: Final = (unobserved, collected_and_scraped, hung_and_scraped)
 
 
 class Against(NamedTuple):
-    """A run with telemetry against the run of its round without."""
+    """A worker with telemetry against the one of its round without."""
 
     without: Counted
     observed: Counted
@@ -42,12 +43,12 @@ class Against(NamedTuple):
 
     @property
     def cpu_ratio(self) -> float:
-        """Of the processor time for the same events: steadier than rates on a machine that others use."""
+        """Of the processor time for the same events."""
         return self.observed.worker_cpu_seconds / self.without.worker_cpu_seconds
 
 
 class Round(NamedTuple):
-    """One run of each kind, right after one another."""
+    """A worker of each kind, at the same time."""
 
     healthy: Against
     hung: Against
@@ -58,7 +59,7 @@ def main(*, events: int = MILLION, runs: int = 5, partitions: int = 6, seed: int
 
     Args:
         events: in the topic, which every run reads whole.
-        runs: rounds of a worker without telemetry, one with it, and one whose collector hangs.
+        runs: rounds of three workers.
         partitions: of the topic.
         seed: of the events.
     """
@@ -89,21 +90,9 @@ async def _rounds(console: Console, events: int, runs: int, partitions: int, see
             await site.prepared("unused")
             console.print(f"Writing {events:,} events to {partitions} partitions (seed {seed}) …")
             totals = produce(servers.kafka.address, site.topic, events, seed)
-            await _count(site, totals, "warm_up", collected_and_scraped)
             rounds = []
             for run in range(runs):
-                first = run % len(KINDS)
-                found = {
-                    observing: await _count(site, totals, f"run_{run}_{place}", observing)
-                    for place, observing in enumerate(KINDS[first:] + KINDS[:first])
-                }
-                without = found[unobserved]
-                rounds.append(
-                    Round(
-                        Against(without, found[collected_and_scraped]),
-                        Against(without, found[hung_and_scraped]),
-                    )
-                )
+                rounds.append(await _round(site, totals, run))
                 console.print(
                     f"Round {run + 1}: every total is right; {rounds[-1].healthy.rate_ratio:.3f} of the rate,"
                     f" {rounds[-1].hung.rate_ratio:.3f} while the collector hangs"
@@ -111,9 +100,27 @@ async def _rounds(console: Console, events: int, runs: int, partitions: int, see
             return rounds
 
 
+async def _round(site: Site, totals: Totals, run: int) -> Round:
+    """Who is started first takes turns, should that make a difference."""
+    first = run % len(KINDS)
+    kinds = KINDS[first:] + KINDS[:first]
+    found = await asyncio.gather(
+        *(
+            asyncio.to_thread(asyncio.run, _count(site, totals, f"run_{run}_{place}", observing))
+            for place, observing in enumerate(kinds)
+        )
+    )
+    of = dict(zip(kinds, found, strict=True))
+    return Round(
+        Against(of[unobserved], of[collected_and_scraped]), Against(of[unobserved], of[hung_and_scraped])
+    )
+
+
 async def _count(site: Site, totals: Totals, database: str, observing: Observing) -> Counted:
+    home = site.home / database
+    home.mkdir()
     try:
-        return await count(site, database, totals, observing)
+        return await count(replace(site, home=home), database, totals, observing)
     finally:
         await drop_database(site.servers.postgres, database)
 
