@@ -1,10 +1,11 @@
-"""Raters freeze, the database crashes, all else is killed, and somebody reads the feed all the while."""
+"""Raters freeze, database and broker crash, all else is killed, and somebody reads the feed all the while."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from random import Random
 from typing import Final
 
+import pytest
 import pytest_asyncio
 from faults.billed import apply_terms
 from faults.conftest import ScenarioFactory
@@ -23,6 +24,7 @@ from aggregator.access import Scope
 from aggregator.store import tokens
 from aggregator.store.connection import StoreOptions, connect
 from metering.dev.conditions import until
+from metering.dev.kafka.server import KafkaServer
 from metering.dev.ports import free_ports
 from metering.dev.postgres.server import PostgresServer
 
@@ -110,10 +112,10 @@ class Billing:
 
 @pytest_asyncio.fixture
 async def billing(
-    scenario_on: ScenarioFactory, kafka_bootstrap: str, own_postgres: PostgresServer
+    scenario_on: ScenarioFactory, own_kafka: KafkaServer, own_postgres: PostgresServer
 ) -> AsyncIterator[Billing]:
-    """On a database server of its own: two workers, two closers, two raters and an API."""
-    scenario = scenario_on(kafka_bootstrap, own_postgres.dsn(), clock="record")
+    """On servers of its own: two workers, two closers, two raters and an API."""
+    scenario = scenario_on(own_kafka.address, own_postgres.dsn(), clock="record")
     (port,) = free_ports(1)
     scenario.commands.environment |= {
         "METERING_FEED_TOPIC": unique_name(),
@@ -136,8 +138,9 @@ async def billing(
     await proxy.close()
 
 
+@pytest.mark.timeout(400)  # a dozen faults, and each is waited out
 async def test_every_version_is_right_and_told_once_whatever_is_killed_frozen_or_crashed(
-    billing: Billing, own_postgres: PostgresServer, seed: int
+    billing: Billing, own_kafka: KafkaServer, own_postgres: PostgresServer, seed: int
 ) -> None:
     random = Random(seed)
     scenario = billing.scenario
@@ -147,6 +150,7 @@ async def test_every_version_is_right_and_told_once_whatever_is_killed_frozen_or
             await _killed_at_random_points(billing, random)
             await _frozen_in_the_middle_of_a_commit(billing)
             await _crashed_in_the_middle_of_a_commit(billing, own_postgres, random)
+            await _without_a_broker_for_a_while(billing, own_kafka, random)
         # So that later cuts come, and every partition comes to them.
         traffic.pass_time(40 * HOUR_US)
         await scenario.publish(traffic.records(60, {"timely": 1}))
@@ -206,6 +210,15 @@ async def _crashed_in_the_middle_of_a_commit(
         await billing.reader.is_sent_away()
         await own_postgres.start()
         billing.raters = [survivor, billing.rater()]
+        await billing.rates_on(random.randrange(10, 60))
+
+
+async def _without_a_broker_for_a_while(billing: Billing, own_kafka: KafkaServer, random: Random) -> None:
+    """Whoever reads does not notice; what was counted is rated, and what was told is pushed later, once."""
+    for _ in range(CRASHES):
+        own_kafka.kill()
+        await billing.reader.is_answered()
+        await own_kafka.start()
         await billing.rates_on(random.randrange(10, 60))
 
 
