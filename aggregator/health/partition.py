@@ -17,7 +17,7 @@ class State(StrEnum):
     OK = "ok"  # caught up at some moment of the window, or its lag has not grown all the time
     WARNING = "warning"  # it is counted, but its lag has grown over the whole window
     NO_OWNER = "no_owner"  # nobody is connected for it, and nobody has claimed or flushed it for the limit
-    STALLED = "stalled"  # it has records to count, and its offset has not moved over the whole window
+    STALLED = "stalled"  # over the whole window it had records to count and an owner, and has not moved
     REWOUND = "rewound"  # the next offset or the log's end went back, or the log ends before the next offset
     STOPPED = "stopped"  # its owner has set it aside, with a code: a person has to decide
 
@@ -34,6 +34,8 @@ class Observation(NamedTuple):
     next_offset: int
     end_offset: int | None  # of the log; read after `next_offset`; None: no broker answered
     owned_us: int | None  # the last moment at which it surely had an owner; None: it never had one
+    claimed_us: int | None  # when its owner claimed it; None: nobody ever did
+    moved_us: int | None  # when its offset moved last; None: never
     is_stopped: bool
 
     @property
@@ -41,24 +43,36 @@ class Observation(NamedTuple):
         """Offsets in the log that are not counted yet."""
         return None if self.end_offset is None else max(0, self.end_offset - self.next_offset)
 
+    @property
+    def owner_has_moved_it(self) -> bool:
+        """Whether its owner has counted anything since the claim."""
+        return self.moved_us is not None and (self.claimed_us is None or self.moved_us > self.claimed_us)
 
-def remembered(newest: Observation, moved_us: int | None, waiting_since_us: int | None) -> Observation | None:
+    def has_owner(self, limit_us: int) -> bool:
+        """Whether it has one now, or has been without for less than the limit."""
+        return self.owned_us is not None and self.at_us - self.owned_us < limit_us
+
+
+def remembered(newest: Observation, waiting_since_us: int | None) -> Observation | None:
     """An earlier observation that nobody had to make: what servers remember of the time before `newest`.
 
-    Since its offset moved last, and since the oldest record that is not counted was appended, the partition
-    has stood where it stands, with at least that one record to count.
+    Since its offset moved last, since its owner claimed it, and since the oldest record that is not counted
+    was appended, the partition has stood where it stands, with at least that one record to count.
 
     Args:
         newest: what is seen now.
-        moved_us: when `next_offset` was written; None: never.
         waiting_since_us: when the oldest uncounted record was appended, by the same clock; None: not known.
     """
     if waiting_since_us is None or not newest.lag_records:
         return None
-    since_us = max(waiting_since_us, waiting_since_us if moved_us is None else moved_us)
+    since_us = max(
+        waiting_since_us, newest.moved_us or waiting_since_us, newest.claimed_us or waiting_since_us
+    )
     if since_us >= newest.at_us:
         return None
-    return newest._replace(at_us=since_us, end_offset=newest.next_offset + 1, owned_us=None, is_stopped=False)
+    return newest._replace(
+        at_us=since_us, end_offset=newest.next_offset + 1, owned_us=since_us, is_stopped=False
+    )
 
 
 def extended(window: Sequence[Observation], newest: Observation, limit_us: int) -> list[Observation]:
@@ -84,7 +98,7 @@ def partition_state(window: Sequence[Observation], limit_us: int) -> State | Non
         return State.STOPPED
     if _has_rewound(window):
         return State.REWOUND
-    if newest.owned_us is None or newest.at_us - newest.owned_us >= limit_us:
+    if not newest.has_owner(limit_us):
         return State.NO_OWNER
     return None if newest.lag_records is None else _trend(window, limit_us)
 
@@ -95,9 +109,20 @@ def _trend(window: Sequence[Observation], limit_us: int) -> State:
     if 0 in lags or newest.at_us - oldest.at_us < limit_us:
         return State.OK
     if all(one.next_offset == newest.next_offset for one in window):
-        return State.STALLED
+        return State.STALLED if _had_an_owner(window, limit_us) else State.OK
     grows = all(later >= earlier for earlier, later in pairwise(lags)) and lags[-1] > lags[0]
     return State.WARNING if grows else State.OK
+
+
+def _had_an_owner(window: Sequence[Observation], limit_us: int) -> bool:
+    """Whether owners had it over the whole window, and not only for the moment since a claim.
+
+    An owner that is new has as much time as any other; but not one that comes after another that has counted
+    nothing. Where each ends before it has, the partition is stalled, however new the last one is.
+    """
+    newest, oldest = window[-1], window[0]
+    is_new = newest.claimed_us != oldest.claimed_us and oldest.owner_has_moved_it
+    return not is_new and all(one.has_owner(limit_us) for one in window)
 
 
 def _has_rewound(window: Sequence[Observation]) -> bool:

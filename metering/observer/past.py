@@ -40,11 +40,13 @@ class Past:
             next_offset=one.next_offset,
             end_offset=None if log is None else log.end_offset,
             owned_us=one.owned_us,
+            claimed_us=one.claimed_us,
+            moved_us=one.flushed_us,
             is_stopped=is_stopped,
         )
         window = self._windows.get(one.partition, [])
         if not window and log is not None and self._times_are_appends:
-            earlier = remembered(newest, one.flushed_us, log.waiting_since_us)
+            earlier = remembered(newest, log.waiting_since_us)
             window = [] if earlier is None else [earlier]
         self._windows[one.partition] = extended(window, newest, self._limit_us)
         return partition_state(self._windows[one.partition], self._limit_us)

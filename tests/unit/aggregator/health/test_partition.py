@@ -14,10 +14,17 @@ LIMIT: Final = 30
 
 
 def seen(
-    at: int, next_offset: int, end: int | None, *, owned: int | None = -1, stopped: bool = False
+    at: int,
+    next_offset: int,
+    end: int | None,
+    *,
+    owned: int | None = -1,
+    claimed: int | None = None,
+    moved: int | None = None,
+    stopped: bool = False,
 ) -> Observation:
     """Owned at that very moment unless told."""
-    return Observation(at, next_offset, end, at if owned == -1 else owned, stopped)
+    return Observation(at, next_offset, end, at if owned == -1 else owned, claimed, moved, stopped)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +53,10 @@ def seen(
         ([seen(0, 5, 9), seen(5, 4, None)], State.REWOUND),
         ([seen(0, 5, 9), seen(30, 5, None)], None),
         ([seen(0, 5, None), seen(30, 5, 9)], State.STALLED),
+        ([seen(0, 5, 9, claimed=-9, moved=-1), seen(30, 5, 9, claimed=20, moved=-1)], State.OK),  # it is new
+        ([seen(0, 5, 9, claimed=-9, moved=-9), seen(30, 5, 9, claimed=20, moved=-9)], State.STALLED),
+        ([seen(0, 5, 9, owned=-30, claimed=-60), seen(30, 5, 9, claimed=-60)], State.OK),  # it is back
+        ([seen(0, 5, 9, owned=-29, claimed=-60), seen(30, 5, 9, claimed=-60)], State.STALLED),
     ],
 )
 def test_each_rule(window: Sequence[Observation], state: State | None) -> None:
@@ -61,13 +72,20 @@ def plainly(window: Sequence[Observation]) -> State | None:
     if last.end_offset is not None:
         went_back |= last.end_offset < max(end for _, end in known) or last.end_offset < last.next_offset
     is_long = window[0].at_us <= last.at_us - LIMIT and all(lag > 0 for lag in lags)
+    stands = {one.next_offset for one in window} == {last.next_offset}
+    first = window[0]
+    has_counted = first.moved_us is not None and (
+        first.claimed_us is None or first.moved_us > first.claimed_us
+    )
+    had_owners = all(one.owned_us is not None and one.owned_us > one.at_us - LIMIT for one in window)
+    is_new = first.claimed_us != last.claimed_us and has_counted
     sentences: list[tuple[bool, State | None]] = [
         (last.is_stopped, State.STOPPED),
         (went_back, State.REWOUND),
         (last.owned_us is None or last.owned_us <= last.at_us - LIMIT, State.NO_OWNER),
         (last.end_offset is None, None),
-        (is_long and {one.next_offset for one in window} == {last.next_offset}, State.STALLED),
-        (is_long and lags == sorted(lags) and len(set(lags)) > 1, State.WARNING),
+        (is_long and stands and had_owners and not is_new, State.STALLED),
+        (is_long and not stands and lags == sorted(lags) and len(set(lags)) > 1, State.WARNING),
     ]
     return next((state for holds, state in sentences if holds), State.OK)
 
@@ -77,6 +95,8 @@ OBSERVATIONS = st.builds(
     st.integers(0, 60),
     st.integers(0, 4),
     st.none() | st.integers(0, 9),
+    st.none() | st.integers(0, 60),
+    st.none() | st.integers(0, 60),
     st.none() | st.integers(0, 60),
     st.sampled_from([False, False, False, True]),
 )
@@ -100,18 +120,85 @@ def test_a_window_is_as_short_as_spans_the_limit(times: list[int]) -> None:
         assert [one.at_us for one in window] == expected
 
 
+LOOK: Final = 5
+
+
+def judged(looks: Sequence[Observation]) -> list[State | None]:
+    """By somebody who looks again and again."""
+    window: list[Observation] = []
+    states = []
+    for one in looks:
+        window = extended(window, one, LIMIT)
+        states.append(partition_state(window, LIMIT))
+    return states
+
+
+def stands(until: int, *, gone: int, claims: Sequence[int]) -> list[Observation]:
+    """What is seen of a partition that stands where its owner, who is gone, has left it.
+
+    Args:
+        until: the last look.
+        gone: when the owner went.
+        claims: of others, who count nothing.
+    """
+    looks = []
+    for at in range(0, until + 1, LOOK):
+        claimed = max((one for one in claims if one <= at), default=-60)
+        owned = at if at < gone or claimed > gone else gone
+        looks.append(seen(at, min(at, gone), 9 + at, owned=owned, claimed=claimed, moved=min(at, gone)))
+    return looks
+
+
+@pytest.mark.parametrize("absence", [10, 28, 40, 600])
+def test_an_owner_that_is_new_has_as_much_time_as_any_other(absence: int) -> None:
+    claimed = 100 + absence
+    states = judged(stands(claimed + 100, gone=100, claims=[claimed]))
+    before, first = (claimed + LIMIT) // LOOK, states.index(State.STALLED)
+    assert before <= first <= before + 2
+    assert State.STALLED not in states[:first]
+    assert set(states[first:]) == {State.STALLED}
+
+
+def test_one_that_is_frozen_is_found_half_a_minute_after_it_counted_last() -> None:
+    looks = [seen(at, 5, 9 + at, claimed=-60, moved=min(at, 100)) for at in range(100, 200, LOOK)]
+    first = looks[judged(looks).index(State.STALLED)]
+    assert first.at_us == 100 + LIMIT
+
+
+def test_where_each_owner_ends_before_it_has_counted_anything_the_partition_is_stalled() -> None:
+    states = judged(stands(200, gone=100, claims=range(108, 200, 12)))
+    first = states.index(State.STALLED)
+    assert 108 + LIMIT <= first * LOOK <= 108 + LIMIT + 2 * LOOK
+    assert set(states[first:]) == {State.STALLED}
+
+
 def test_what_servers_remember_stands_for_looks_that_nobody_took() -> None:
-    now = seen(100, 5, 9)
-    assert remembered(now, 60, 50) == Observation(60, 5, 6, None, is_stopped=False)
-    assert remembered(now, None, 50) == Observation(50, 5, 6, None, is_stopped=False)
-    assert remembered(now, 40, 50) == Observation(50, 5, 6, None, is_stopped=False)
-    for moved_us, waiting_since_us in ((60, None), (100, 50), (60, 100)):
-        assert remembered(now, moved_us, waiting_since_us) is None
-    assert remembered(seen(100, 9, 9), 60, 50) is None
-    assert remembered(seen(100, 9, None), 60, 50) is None
-    earlier = remembered(now, 60, 50)
+    for moved, claimed, since in (
+        (60, None, 60),
+        (None, None, 50),
+        (40, 40, 50),
+        (60, 70, 70),
+        (None, 45, 50),
+    ):
+        now = seen(100, 5, 9, claimed=claimed, moved=moved)
+        assert remembered(now, 50) == seen(since, 5, 6, claimed=claimed, moved=moved)
+    now = seen(100, 5, 9, claimed=20, moved=60)
+    for one, waiting_since in (
+        (now, None),
+        (now, 100),
+        (now._replace(moved_us=100), 50),
+        (now._replace(claimed_us=100), 50),
+        (now._replace(next_offset=9), 50),
+        (now._replace(end_offset=None), 50),
+    ):
+        assert remembered(one, waiting_since) is None
+    earlier = remembered(now, 50)
     assert earlier is not None
     assert partition_state([earlier, now], LIMIT) is State.STALLED
+    new = now._replace(claimed_us=71)
+    earlier = remembered(new, 50)
+    assert earlier is not None
+    assert partition_state([earlier, new], LIMIT) is State.OK
 
 
 def test_a_group_is_as_its_worst_partitions() -> None:
