@@ -45,6 +45,7 @@ class Usage:
     time: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(minutes=1))
     model: str = "m"
     region: str = "r"
+    type: str = "call"
     pad: int = 0  # bytes that make it larger
 
     @property
@@ -53,7 +54,7 @@ class Usage:
             "specversion": "1.0",
             "id": self.id,
             "source": "tests",
-            "type": "call",
+            "type": self.type,
             "subject": self.subject,
             "time": self.time.isoformat(),
             "data": {
