@@ -214,12 +214,16 @@ async def _crashed_in_the_middle_of_a_commit(
 
 
 async def _without_a_broker_for_a_while(billing: Billing, own_kafka: KafkaServer, random: Random) -> None:
-    """Whoever reads does not notice; what was counted is rated, and what was told is pushed later, once."""
-    for _ in range(CRASHES):
-        own_kafka.kill()
-        await billing.reader.is_answered()
-        await own_kafka.start()
-        await billing.rates_on(random.randrange(10, 60))
+    """Who reads does not notice; a rater that begins meanwhile waits with what it is to push."""
+    own_kafka.kill()
+    for rater in billing.raters:
+        rater.kill()
+    waiting = billing.rater()
+    await waiting.logged("feed_waiting", deadline_s=DEADLINE_S)
+    await billing.reader.is_answered()
+    await own_kafka.start()
+    billing.raters = [waiting, billing.rater()]
+    await billing.rates_on(random.randrange(10, 60))
 
 
 async def _is_pushed(scenario: Scenario) -> None:
