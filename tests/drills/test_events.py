@@ -86,7 +86,7 @@ async def test_catalog_with_an_error(rehearsal: Rehearsal) -> None:
     await rehearsal.clears(FILE=system.write("catalog.yaml", CATALOG))
 
 
-@pytest.mark.drill(Drill("MeteringSourceSilent", doctor={"silence"}, console="has had no events for longer"))
+@pytest.mark.drill(Drill("MeteringSourceSilent", doctor={"silence"}, console="had no events for longer"))
 async def test_source_silent(rehearsal: Rehearsal) -> None:
     """A meter that had events every second has none; by the log's time that is known after a minute."""
     system = rehearsal.system
