@@ -13,6 +13,7 @@ class Kind(StrEnum):
     WINDOW = "window"  # a final window is not what the log comes to
     ADJUSTMENT = "adjustment"  # nor is a row beside a window
     RECORDS = "records"  # a batch accounts for other records than lie in the log
+    IDS = "ids"  # an id of a counted event is not remembered
     LEDGER = "ledger"  # ranges do not join
     CONSERVATION = "conservation"  # what a batch says was kept is not there
     TOTALS = "totals"  # a partition's sums are not those of its parts

@@ -1,7 +1,7 @@
 """Goes through every partition's ledger again and again, a bounded part at a time, and along its end."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,8 +10,9 @@ from aggregator.health.ledger import Batch, breaks, miscounted, unkept
 from aggregator.store import proof as store
 from aggregator.store import status
 from aggregator.store.connection import Connection
-from aggregator.store.proof import Proof
+from aggregator.store.proof import FINDINGS_KEPT, Proof
 from aggregator.store.status import PartitionStatus
+from metering.auditor.ids import still_missing
 
 BATCHES: Final = 2_000
 """Rows of a partition's ledger that are looked at in one step."""
@@ -41,7 +42,7 @@ class LedgerRounds:
 
         Args:
             connection: to the database.
-            compared: batches that were compared with the log meanwhile; True: the log says the same.
+            compared: batches and ids that were compared with the log meanwhile; True: it says the same.
         """
         checked, found = len(compared), {one.identity: one for one, is_equal in compared if not is_equal}
         equal = {one.identity for one, is_equal in compared if is_equal}
@@ -54,6 +55,7 @@ class LedgerRounds:
                 found |= {finding.identity: finding for finding in findings}
                 if has_ended:
                     ended.add(one.partition)
+            missing = await self._missing(connection, {*found, *equal})
             for identity, finding in self._open.items():
                 of = partitions.get(finding.place["partition"])
                 if identity in found or identity in equal or of is None:
@@ -61,6 +63,8 @@ class LedgerRounds:
                 checked += 1
                 if "outcome" in finding.place:
                     still = None if of.partition in ended else finding
+                elif finding.kind is Kind.IDS:
+                    still = finding if identity in missing else None
                 elif finding.kind is Kind.RECORDS:
                     still = await _still_miscounted(connection, finding)
                 else:
@@ -70,6 +74,13 @@ class LedgerRounds:
                     found[identity] = still
         self._open = found
         return Proof("ledger", max(checked, len(found)), len(found), 0, list(found.values()))
+
+    async def _missing(self, connection: Connection, known: Collection[str]) -> set[str]:
+        """Of ids that were not remembered those that still are not; all at once, since each is looked for."""
+        again = [
+            one for identity, one in self._open.items() if one.kind is Kind.IDS and identity not in known
+        ]
+        return {one.identity for one in await still_missing(connection, again[:FINDINGS_KEPT])}
 
     async def _go_on(self, connection: Connection, one: PartitionStatus) -> tuple[int, list[Finding], bool]:
         """Look at the next rows of a partition: how many, what is wrong, and whether it was the last part."""

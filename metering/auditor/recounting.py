@@ -3,7 +3,7 @@
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import ConsumerRecord
 
@@ -13,6 +13,8 @@ from aggregator.store import proof as store
 from aggregator.store.connection import Connection
 from aggregator.store.explanation import Scope
 from aggregator.store.replay import Decisions
+from metering.auditor.check import Check
+from metering.auditor.ids import Ids
 from metering.auditor.stretch import Provable
 from metering.auditor.summary import summary
 from metering.explain.facts import Facts, recounted_beside, recounted_window, stored_beside, stored_window
@@ -28,13 +30,6 @@ if TYPE_CHECKING:
 Records = Sequence[ConsumerRecord[bytes, bytes]]
 
 
-class Check(NamedTuple):
-    """Two sides that were compared; the finding is one unless they are equal."""
-
-    finding: Finding
-    is_equal: bool
-
-
 ANSWER_S: Final = 8.0
 """Longest wait for records that are there; less than a session of the database may be silent."""
 
@@ -46,9 +41,15 @@ class Recounting:
     """Reads a stretch step by step, then compares."""
 
     def __init__(
-        self, settings: Settings, decided: Decisions, rules: Mapping[int, MeterRule], provable: Provable
+        self,
+        settings: Settings,
+        decided: Decisions,
+        rules: Mapping[int, MeterRule],
+        provable: Provable,
+        ids: Ids | None = None,
     ) -> None:
         self.provable = provable
+        self._ids = ids
         self.records = 0
         self._settings = settings
         self._decided = decided
@@ -114,6 +115,8 @@ class Recounting:
         firsts = [batch.first_offset for batch in self._batches]
         for number, record in enumerate(records, 1):
             self._recount.take(record)
+            if self._ids is not None:
+                self._ids.take(record)
             nth = bisect_right(firsts, record.offset) - 1
             if nth >= 0 and record.offset < self._batches[nth].next_offset:
                 self._counts[nth] += 1
@@ -167,6 +170,10 @@ class Recounting:
             stored = None if row is None else stored_beside(row)
             checks.append(self._check(Kind.ADJUSTMENT, self._adjustment(key, place[0]), again, stored))
         return checks
+
+    async def remembered(self, connection: Connection) -> list[Check]:
+        """Whether ids of what was read are stored, if any were to be looked for."""
+        return [] if self._ids is None else await self._ids.compare(connection)
 
     def accounted(self) -> list[Check]:
         """Whether as many records lie in the log as the ledger says, batch by batch."""

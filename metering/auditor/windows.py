@@ -24,7 +24,9 @@ from aggregator.store.explanation import Scope
 from aggregator.store.proof import FINDINGS_KEPT, Proof
 from aggregator.store.replay import CountedPartition, Decisions
 from metering.auditor.awake import awake
-from metering.auditor.recounting import ANSWER_S, Check, Recounting
+from metering.auditor.check import Check
+from metering.auditor.ids import MOST_RECORDS, Ids
+from metering.auditor.recounting import ANSWER_S, Recounting
 from metering.auditor.search import Search
 from metering.auditor.stretch import Provable, choose
 from metering.auditor.summary import summary
@@ -84,7 +86,7 @@ class WindowRounds:
         self.results: Counter[str] = Counter()
         """Of the last step: windows and rows beside them, by what came of comparing them."""
         self.compared: list[Check] = []
-        """Of the last step: batches, whose records were counted."""
+        """Of the last step: batches, whose records were counted, and ids that must be remembered."""
 
     async def step(
         self, connection: Connection, logs: Mapping[int, LogPosition], totals: Sequence[Finding]
@@ -172,6 +174,7 @@ class WindowRounds:
                 return
             one.checks += await recounting.compare(connection)
             self.compared += recounting.accounted()
+            self.compared += await recounting.remembered(connection)
         except StoppedError as error:  # deleted since it was chosen
             log.info("unreadable", partition=recounting.provable.partition, why=error.code)
             one.unreadable += one.wanted
@@ -236,7 +239,7 @@ class WindowRounds:
         if provable is None or not subjects:
             await self._none(connection, one, partition)
             return None
-        recounting = Recounting(self._settings, one.decided, one.rules, provable)
+        recounting = Recounting(self._settings, one.decided, one.rules, provable, self._ids(one, provable))
         await recounting.begin(connection, subjects)
         return recounting
 
@@ -255,6 +258,12 @@ class WindowRounds:
             return []
         self._random.shuffle(chosen)
         return sorted({*stored, *chosen[: one.wanted]})
+
+    def _ids(self, one: _Round, provable: Provable) -> Ids:
+        """Those of some records anywhere in a stretch."""
+        last = max(provable.first_offset, provable.next_offset - MOST_RECORDS)
+        first = self._random.randint(provable.first_offset, last)
+        return Ids(provable.partition, first, one.decided.rules.identity_key)
 
     async def _logged(self, topic: str, look: Stretch) -> set[str]:
         """Subjects of the events in a short stretch of the log."""

@@ -24,7 +24,7 @@ _MOST_STEPS: Final = 10_000
 
 _NAMES: Final = {
     "windows": "final windows, recounted from the log",
-    "ledger": "the ledger: ranges join, and what they say was kept is there",
+    "ledger": "the ledger: ranges join, and what they say was kept is there, ids too",
     "totals": "windows re-added against the second ledger",
     "log": "the brokers' offsets, against what was accounted for",
 }

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from metering.doctor import brokers, configuration, database, ledger
+from metering.doctor import brokers, configuration, database, ids, ledger
 from metering.doctor.check import Check, Result
 from metering.settings import Settings
 
@@ -10,6 +10,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *configuration.CHECKS,
     *database.CHECKS,
     *brokers.CHECKS,
+    *ids.CHECKS,
     *ledger.CHECKS,
 )
 
@@ -20,7 +21,11 @@ STATEMENT_TIMEOUT_S: Final = 900.0
 async def examine(settings: Settings) -> list[Result]:
     """Do every check; the result of each is there, whatever does not answer."""
     patient = settings.model_copy(update={"statement_timeout_s": STATEMENT_TIMEOUT_S})
-    return [*await examine_what_moves(patient), *await ledger.examine(patient)]
+    return [
+        *await examine_what_moves(patient),
+        *await ids.examine(patient),
+        *await ledger.examine(patient),
+    ]
 
 
 async def examine_what_moves(settings: Settings) -> list[Result]:

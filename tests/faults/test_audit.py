@@ -231,6 +231,51 @@ async def test_what_somebody_did_is_named_until_it_is_put_right(
     assert found.unreadable["windows"]
 
 
+FLIPPED: Final = """
+UPDATE dedupe_chunk SET entries = set_byte(entries, $1, get_byte(entries, $1) # 1)
+WHERE (event_hour, partition, first_offset) = (
+    SELECT event_hour, partition, first_offset FROM dedupe_chunk
+    ORDER BY length(entries) DESC, event_hour, partition LIMIT 1
+)
+RETURNING partition
+"""
+CHANGED_BYTES: Final = [0, 16 + 7, 32 + 11, 48 + 12, 64 + 14, 80 + 15]
+"""One of each entry: of who it is, of what it says, its hour."""
+
+
+@pytest.mark.timeout(600)  # many rounds, each a process
+async def test_an_id_that_was_changed_in_any_of_its_parts_is_named_until_it_is_put_right(
+    scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
+) -> None:
+    """A copy of its event would be counted again, and no total would show it."""
+    scenario = scenario_on(kafka_bootstrap, database, clock="record")
+    await scenario.set_up()
+    await scenario.publish(scenario.traffic(log_us=LOG_US).records(400, {"timely": 1}))
+    await scenario.catch_up()
+    await scenario.commands.run("close", "--once")
+    witness = await scenario.witness()
+    assert not (await proved(scenario, Exit.OK)).kinds()
+    partitions = [await witness.fetchval(FLIPPED, byte) for byte in CHANGED_BYTES]
+    found = await proved(scenario, Exit.PROBLEMS)
+    assert found.kinds() == {"ledger": {"ids"}}
+    assert [place["partition"] for place in found.places("ids")] == partitions
+    doctor = scenario.commands.start("doctor", "--json")
+    assert await doctor.ended(deadline_s=90) == Exit.PROBLEMS
+    results = {one["code"]: one for one in map(json.loads, doctor.output.read_text().splitlines())}
+    assert [row["place"] for row in results["proof"]["rows"]] == found.places("ids")
+
+    # The log is deleted but for its end: what was found stands until it is put right.
+    for byte in CHANGED_BYTES[1:]:
+        await witness.fetchval(FLIPPED, byte)
+    ends = await scenario.next_offsets()
+    administrator = Administrator(scenario.bootstrap_servers, scenario.rules.name)
+    await administrator.delete_records({partition: end - 1 for partition, end in ends.items()})
+    (still,) = (await proved(scenario, Exit.PROBLEMS)).places("ids")
+    assert still in found.places("ids")
+    await witness.fetchval(FLIPPED, CHANGED_BYTES[0])
+    assert not (await proved(scenario, Exit.OK)).kinds()
+
+
 CHANGED: Final = """
 UPDATE usage_window SET value = value + 1 WHERE (series_id, window_start, shard) = (
     SELECT w.series_id, w.window_start, w.shard FROM usage_window AS w JOIN chosen AS c USING (series_id)
