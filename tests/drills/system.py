@@ -114,21 +114,26 @@ class System:
         self._storm = AsyncExitStack()
         (api_port,) = free_ports(1)
         self._console = Console(api_port)
+        commands.environment |= {
+            "METERING_LOG_FORMAT": "json",
+            "METERING_KAFKA_BOOTSTRAP_SERVERS": kafka.address,
+            "METERING_POSTGRES_DSN": postgres.dsn(port=proxy.port),
+            "METERING_API_PORT": str(api_port),
+        }
+        self.take_topic(TOPIC, PARTITIONS)
+
+    def take_topic(self, name: str, partitions: int) -> None:
+        """Whatever is started from now on counts this topic, and producers publish to it."""
         contract = {
-            "name": TOPIC,
-            "partitions": PARTITIONS,
+            "name": name,
+            "partitions": partitions,
             "clock": "broker",
             "replication_factor": 1,
             "min_insync_replicas": 1,
             "skew_s": 5,  # so soon a catalog may take effect
         }
-        commands.environment |= {
-            "METERING_LOG_FORMAT": "json",
-            "METERING_KAFKA_BOOTSTRAP_SERVERS": kafka.address,
-            "METERING_POSTGRES_DSN": postgres.dsn(port=proxy.port),
-            "METERING_TOPIC_FILE": str(self.write("topic.yaml", yaml.safe_dump(contract))),
-            "METERING_API_PORT": str(api_port),
-        }
+        self._topic = name
+        self.set(METERING_TOPIC_FILE=str(self.write(f"{name}.yaml", yaml.safe_dump(contract))))
 
     async def set_up(self) -> None:
         """What a person does first."""
@@ -249,7 +254,7 @@ class System:
             while True:
                 for record in make(PACE_RECORDS // 10):
                     with suppress(KafkaException):  # there is no such topic: a producer drops it
-                        through.produce(TOPIC, record.value, record.key, headers=list(record.headers))
+                        through.produce(self._topic, record.value, record.key, headers=list(record.headers))
                 through.poll(0)
                 await asyncio.sleep(0.1)
 

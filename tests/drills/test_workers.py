@@ -3,7 +3,7 @@
 import pytest
 from drills.drill import Drill
 from drills.rehearsal import Rehearsal
-from drills.system import CATALOG, TOPIC, System
+from drills.system import CATALOG, PARTITIONS, TOPIC, System
 from faults.administering import Administrator
 from support.proxy import Proxy
 
@@ -142,6 +142,54 @@ async def test_topic_made_anew(rehearsal: Rehearsal) -> None:
 
     await rehearsal.fires(made_anew)
     await rehearsal.clears(another_schema, FILE=system.write("catalog.yaml", CATALOG))
+
+
+@pytest.mark.drill(
+    Drill(
+        "MeteringPartitionStopped",
+        doctor={"partition_count", "stops"},
+        console="partition_count_changed",
+        act=[
+            "metering migrate",
+            "metering topics apply",
+            "metering catalog apply",
+            "metering close",
+            "metering rate",
+            "metering observe",
+            "metering prove",
+            "metering api",
+            "metering worker",
+        ],
+        consequences={
+            "MeteringNoWorker",
+            "MeteringNotScraped",
+            "MeteringPartitionLate",
+            "MeteringObserverDead",  # all are ended, and start again in the new schema
+            "MeteringDutyDead",
+            "MeteringNotReady",
+        },
+    )
+)
+async def test_partitions_added(rehearsal: Rehearsal) -> None:
+    """Somebody gives the topic one more: a person hands over to a topic and a schema that have as many."""
+    system = rehearsal.system
+    system.start("worker")
+    await rehearsal.all_is_well()
+
+    def another_topic_and_schema() -> None:
+        for part in system.parts:
+            part.kill()
+        system.take_topic("usage.second", PARTITIONS + 1)
+        system.set(METERING_POSTGRES_SCHEMA="second")
+
+    await rehearsal.fires(lambda: Administrator(system.kafka.address, TOPIC).set_partitions(PARTITIONS + 1))
+    await rehearsal.clears(another_topic_and_schema, FILE=system.write("catalog.yaml", CATALOG))
+
+    async def all_are_counted() -> bool:
+        ok = f'count(metering_partition_state{{state="ok"}} == 1) == {PARTITIONS + 1}'
+        return bool(await rehearsal.prometheus.query(ok))
+
+    assert await until(all_are_counted, deadline_s=120)
 
 
 @pytest.mark.drill(
