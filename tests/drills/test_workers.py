@@ -46,7 +46,6 @@ async def test_no_worker(rehearsal: Rehearsal) -> None:
             "MeteringFinalityBlocked",
             "MeteringPartitionLate",
             "MeteringNotReady",  # the new worker, while the group waits once more for the dead one
-            "MeteringPartitionStalled",  # for the moment between its claim and its first flush
         },
     )
 )
