@@ -45,10 +45,10 @@ class Placed(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Why the differences of a meter cannot be promoted."""
+    """Why the differences of a meter, a plan or a subscription cannot be promoted."""
 
     code: str
-    meter: str
+    name: str
     sentence: str
 
 
@@ -148,11 +148,11 @@ def place(
     return Placed(found, version.meter_version_id, groups, value)
 
 
-def evidence(differences: Iterable[Difference]) -> bytes:
-    """SHA-256 of the differences, one line of JSON each, in their order."""
+def evidence(documents: Iterable[Mapping[str, Any]]) -> bytes:
+    """SHA-256 of what is promoted, one line of JSON each, in their order."""
     digest = sha256()
-    for one in differences:
-        digest.update(json.dumps(as_document(one), ensure_ascii=False, sort_keys=True).encode() + b"\n")
+    for one in documents:
+        digest.update(json.dumps(one, ensure_ascii=False, sort_keys=True).encode() + b"\n")
     return digest.digest()
 
 

@@ -57,7 +57,7 @@ class BillingPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Touched:
+class Touched:
     """The names of what changes."""
 
     meters: frozenset[str]
@@ -95,11 +95,11 @@ def plan(
     if too_late:
         return BillingPlan(meters.changes, changes, too_late)
     after = applied(replace(state, meters=meter_versions(stored_meters, meters.changes)), changes)
-    refusals = [
+    refused = [
         *(Refusal(error.code, Section.METERS, error.meter, error.sentence) for error in meters.errors),
-        *_refusals(state, after, _touched(meters, changes)),
+        *refusals(state, after, _touched(meters, changes)),
     ]
-    return BillingPlan(meters.changes, changes, refusals)
+    return BillingPlan(meters.changes, changes, refused)
 
 
 def concerned_plans(
@@ -144,9 +144,9 @@ def _is_later(change: TermsChange) -> bool:
     return change.kind is not ChangeKind.UNCHANGED and change.version > 1
 
 
-def _touched(meters: catalog_plan.Plan, changes: Sequence[TermsChange]) -> _Touched:
+def _touched(meters: catalog_plan.Plan, changes: Sequence[TermsChange]) -> Touched:
     effects = [change for change in changes if change.kind is not ChangeKind.UNCHANGED]
-    return _Touched(
+    return Touched(
         frozenset(change.meter for change in meters.effects),
         frozenset(change.name for change in effects if change.section is Section.PLANS),
         frozenset(change.name for change in effects if change.section is Section.SUBSCRIPTIONS),
@@ -162,7 +162,8 @@ def _charging(plans: Mapping[str, Sequence[PlanVersion]], meters: Iterable[str])
     }
 
 
-def _refusals(before: BillingState, after: BillingState, touched: _Touched) -> list[Refusal]:
+def refusals(before: BillingState, after: BillingState, touched: Touched) -> list[Refusal]:
+    """Why one state of the catalog may not follow another, in what the changes touch."""
     spans = {name: in_force(versions) for name, versions in after.meters.items()}
     plans = touched.plans | _charging(after.plans, touched.meters)
     concerned = [
@@ -186,7 +187,7 @@ def _refusals(before: BillingState, after: BillingState, touched: _Touched) -> l
 
 
 def _misfit_refusals(
-    after: BillingState, spans: MeterSpans, plans: Iterable[str], touched: _Touched
+    after: BillingState, spans: MeterSpans, plans: Iterable[str], touched: Touched
 ) -> Iterator[Refusal]:
     for name in sorted(plans):
         for span in in_force(after.plans.get(name, ())):
@@ -198,7 +199,7 @@ def _misfit_refusals(
                     yield Refusal("breaks_plan", Section.METERS, misfit.meter, sentence)
 
 
-def _blamed(fault: Fault, after: BillingState, touched: _Touched) -> Refusal:
+def _blamed(fault: Fault, after: BillingState, touched: Touched) -> Refusal:
     """The refusal of what the file changes: the subscription itself, else its plan, else a meter of that."""
     name, sentence = fault.subscription, fault.sentence
     if name in touched.subscriptions:

@@ -34,6 +34,7 @@ class PlanVersion(NamedTuple):
     effective_from_us: int | None
     retired: bool
     terms: Plan
+    known_from_us: int | None = None  # cuts after this log time know it; None: all do
 
 
 class SubscriptionVersion(NamedTuple):
@@ -44,6 +45,7 @@ class SubscriptionVersion(NamedTuple):
     effective_from_us: int | None
     retired: bool
     terms: Subscription
+    known_from_us: int | None = None  # cuts after this log time know it; None: all do
 
 
 class Span(NamedTuple, Generic[AnyVersion]):

@@ -54,6 +54,9 @@ REPAIRS: Final = Aspect(
     "repair", ("partition", "record_offset"), ("meter", "origin_partition", "origin_offset", "origin_code")
 )
 WATERMARKS: Final = Aspect("watermark", ("meter", "version"), ("final_before",))
+TERMS: Final = Aspect(
+    "terms", ("kind", "name", "version"), ("effective_from", "retired", "known_from", "definition")
+)
 RATED_TOTALS: Final = Aspect(
     "rated_total",
     ("subscription", "period_start", "version"),
@@ -73,6 +76,7 @@ _STATEMENTS: Final = {
     QUARANTINE: "compare_quarantine",
     REPAIRS: "compare_repairs",
     WATERMARKS: "compare_watermarks",
+    TERMS: "compare_terms",
     RATED_TOTALS: "compare_rated_totals",
 }
 
@@ -92,7 +96,7 @@ async def compare(counted: Connection, replayed: Connection, shadow: Shadow) -> 
         counted.transaction(isolation="repeatable_read", readonly=True),
         replayed.transaction(isolation="repeatable_read", readonly=True),
     ):
-        sides = _Sides(counted, replayed)
+        sides = Sides(counted, replayed)
         ends = {**shadow.ends, CORRECTIONS: shadow.next_correction}
         limits = list(ends), list(ends.values())
         for aspect in (PARTITIONS, METERS):
@@ -110,12 +114,13 @@ async def compare(counted: Connection, replayed: Connection, shadow: Shadow) -> 
         for aspect in (QUARANTINE, REPAIRS):
             async for pair in sides.pairs(aspect, *limits):
                 found.take(aspect, pair)
+        await _compare_terms(sides, found)
         if shadow.log_time_us is not None:
             await _compare_what_is_final(sides, found, shadow.log_time_us)
     return found
 
 
-class _Sides:
+class Sides:
     """Both schemas, one row after the other."""
 
     def __init__(self, counted: Connection, replayed: Connection) -> None:
@@ -124,13 +129,12 @@ class _Sides:
 
     def pairs(self, aspect: Aspect, *arguments: object) -> AsyncIterator[Pair]:
         """The rows of both, by key."""
-        return paired(
-            self._rows(self.counted, aspect, arguments), self._rows(self.replayed, aspect, arguments)
-        )
+        return paired(self.rows(self.counted, aspect, arguments), self.rows(self.replayed, aspect, arguments))
 
-    async def _rows(
+    async def rows(
         self, connection: Connection, aspect: Aspect, arguments: Sequence[object]
     ) -> AsyncIterator[Row]:
+        """The rows of one of them, in the order of their keys."""
         statement = STATEMENTS[_STATEMENTS[aspect]]
         split = len(aspect.key)
         async for row in connection.cursor(statement, *arguments, prefetch=_ROWS_AT_ONCE):
@@ -138,7 +142,7 @@ class _Sides:
             yield Row(columns[:split], columns[split:])
 
 
-async def _compare_windows(sides: _Sides, found: Comparison, ends: Mapping[int, int]) -> set[tuple[Any, ...]]:
+async def _compare_windows(sides: Sides, found: Comparison, ends: Mapping[int, int]) -> set[tuple[Any, ...]]:
     """Compare windows; the keys of those that have grown since."""
     grown = set()
     last_offset, shard = WINDOWS.values.index("last_offset"), WINDOWS.key.index("shard")
@@ -152,7 +156,14 @@ async def _compare_windows(sides: _Sides, found: Comparison, ends: Mapping[int, 
     return grown
 
 
-async def _compare_what_is_final(sides: _Sides, found: Comparison, log_time_us: int) -> None:
+async def _compare_terms(sides: Sides, found: Comparison) -> None:
+    """Plans and subscriptions, but for what was applied or promoted since."""
+    async for pair in sides.pairs(TERMS):
+        if pair.replayed is not None:
+            found.take(TERMS, pair)
+
+
+async def _compare_what_is_final(sides: Sides, found: Comparison, log_time_us: int) -> None:
     """Watermarks, and what was rated by them; the counted schema may be further, or not yet there."""
     if await finality.closing(sides.counted) == log_time_us:
         async for pair in sides.pairs(WATERMARKS):

@@ -60,6 +60,7 @@ CHECKS: Final[Mapping[str, str]] = MappingProxyType(
         "rated_sums": "Lines must add up to charges, charges to segments, segments to the rated total.",
         "rated_periods": "Rated periods must not overlap, and the next begin where the last one ended.",
         "rated_terms": "A rated total must name versions of its terms that exist.",
+        "terms_known": "A rated total must rest on the newest terms that had begun and that its cut knew.",
     }
 )
 """What is checked, by code; the statement of each is named `doctor_<code>`."""

@@ -128,8 +128,19 @@ async def _rules(connection: Connection, wanted: Wanted) -> TopicRules | None:
     return None if wanted.meters is None else await load.topic_rules(connection)
 
 
-async def insert(connection: Connection, changes: Sequence[TermsChange], applied_by: str) -> int:
+async def insert(
+    connection: Connection,
+    changes: Sequence[TermsChange],
+    applied_by: str,
+    known_from_us: int | None = None,
+) -> int:
     """Write the new versions of a plan (`BillingPlan.effects`), under the billing lock.
+
+    Args:
+        connection: in the transaction that holds the lock.
+        changes: to be written.
+        applied_by: who decided.
+        known_from_us: the log time of a promotion, whose versions are known to cuts after it alone.
 
     Returns:
         The new revision.
@@ -153,7 +164,11 @@ async def insert(connection: Connection, changes: Sequence[TermsChange], applied
     for section, statement in _STATEMENTS.items():
         if rows[section]:
             await connection.execute(
-                STATEMENTS[statement], *zip(*rows[section], strict=True), revision, timeout=prices.LONG_S
+                STATEMENTS[statement],
+                *zip(*rows[section], strict=True),
+                revision,
+                known_from_us,
+                timeout=prices.LONG_S,
             )
     subjects = [
         (subject, change.name, change.terms.customer)

@@ -82,6 +82,12 @@ async def subscriptions_on_plans(connection: Connection, names: Collection[str])
     return {row["subscription"] for row in rows}
 
 
+async def promoted_subscriptions(connection: Connection, from_us: int, to_us: int) -> set[str]:
+    """The subscriptions whose terms were changed by promotions of a stretch of log time."""
+    rows = await connection.fetch(STATEMENTS["promoted_subscriptions"], from_us, to_us)
+    return {row["subscription"] for row in rows}
+
+
 async def subscription_page(
     connection: Connection, *, customers: Collection[str] | None = None, after: str = "", limit: int
 ) -> list[str]:
@@ -122,6 +128,7 @@ def _plan_version(row: asyncpg.Record) -> PlanVersion:
         instant_us(row["effective_from"]),
         row["retired"],
         Plan.from_definition(row["definition"]),
+        row["known_from"],
     )
 
 
@@ -132,6 +139,7 @@ def _subscription_version(row: asyncpg.Record) -> SubscriptionVersion:
         instant_us(row["effective_from"]),
         row["retired"],
         Subscription.from_definition(row["definition"]),
+        row["known_from"],
     )
 
 

@@ -1,18 +1,22 @@
-"""Makes what a replay has found part of what was counted: rows beside final windows."""
+"""Makes what a replay has found part of what was counted: rows beside final windows, and other terms."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aggregator import promotion
+from aggregator.applying.billing_change import TermsChange
 from aggregator.comparison import Row, paired
 from aggregator.promotion import Difference, Placed, Refused
 from aggregator.replacement import Element, Part, content
-from aggregator.store import audit, catalog, finality, load, replay
+from aggregator.store import audit, catalog, finality, load, prices, promoted_terms, replay
+from aggregator.store.catalog import CatalogState
 from aggregator.store.connection import Connection, json_text
 from aggregator.store.errors import Overtaken
 from aggregator.store.finality import Finality
 from aggregator.store.load import StoredCatalog
+from aggregator.store.promoted_terms import LackingTerms, money_document, terms_document
 from aggregator.store.replay import CORRECTIONS, Correction, Promotion, Shadow
 from aggregator.store.statements import STATEMENTS
 from schemas.partitioner import PARTITIONERS
@@ -28,11 +32,24 @@ class Proposal:
     catalog: StoredCatalog  # of the replay
     placed: list[Placed] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    terms: LackingTerms | None = None  # None: only some meters are promoted
 
     @property
     def differences(self) -> list[Difference]:
         """What will stand beside windows."""
         return [one.difference for one in self.placed]
+
+    @property
+    def changes(self) -> Sequence[TermsChange]:
+        """The versions of plans and subscriptions that will be known."""
+        return () if self.terms is None else self.terms.changes
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        """All of it, as it is printed and digested."""
+        found = [promotion.as_document(one) for one in self.differences]
+        found += [terms_document(one) for one in self.changes]
+        return found + [money_document(one) for one in ([] if self.terms is None else self.terms.money)]
 
 
 async def propose(
@@ -47,7 +64,7 @@ async def propose(
         counted: to the schema that counts the topic.
         replayed: to the shadow schema.
         shadow: what that says of itself.
-        meters: those to promote; None for all.
+        meters: those to promote, alone; None for all, and other terms.
     """
     async with (
         counted.transaction(isolation="repeatable_read", readonly=True),
@@ -66,7 +83,7 @@ async def propose(
         def put(difference: Difference) -> None:
             one = promotion.place(difference, of_ours, of_theirs)
             if isinstance(one, Refused):
-                refused.setdefault((one.meter, one.code), one)
+                refused.setdefault((one.name, one.code), one)
             else:
                 proposal.placed.append(one)
 
@@ -85,6 +102,9 @@ async def propose(
             for one in differences:
                 put(one)
         proposal.refused = sorted(refused.values())
+        if meters is None:
+            proposal.terms = await promoted_terms.lacking(counted, replayed, shadow)
+            proposal.refused += proposal.terms.refused
     return proposal
 
 
@@ -93,14 +113,16 @@ async def promote(
 ) -> Promotion:
     """Write what was proposed, at the log time of now: the next cuts of rated periods hold it.
 
-    Nobody counts meanwhile, so everything that was rated before was rated without it.
+    Nobody counts nor rates meanwhile, so everything that was rated before was rated without it.
 
     Raises:
-        Overtaken: somebody else has promoted since it was proposed; propose again.
+        Overtaken: somebody else has promoted, or applied terms, since it was proposed; propose again.
     """
     differences = proposal.differences
-    async with catalog.exclusive(connection) as state:
+    async with connection.transaction(), _locked(connection) as state:
         if await connection.fetchval(STATEMENTS["next_correction"]) != proposal.next_number:
+            raise Overtaken
+        if proposal.terms is not None and await prices.revision(connection) != proposal.terms.revision:
             raise Overtaken
         log_time_us = max(frontier for frontier in state.frontiers_us.values() if frontier is not None)
         made = Promotion(
@@ -110,7 +132,7 @@ async def promote(
             who,
             reason,
             schema,
-            promotion.evidence(differences),
+            promotion.evidence(proposal.documents),
             json_text([one._asdict() for one in proposal.catalog.versions]),
             None,
         )
@@ -132,15 +154,30 @@ async def promote(
             )
             for number, one in enumerate(proposal.placed, start=proposal.next_number)
         ]
-        await replay.insert_corrections(connection, [made], rows)
+        await replay.insert_corrections(connection, [made] if rows else [], rows)
+        if proposal.terms is not None and proposal.terms.changes:
+            await promoted_terms.write(connection, proposal.terms, made)
         await audit.record(
             connection,
             who,
             "replay.promote",
             schema,
-            {"reason": reason, "rows": len(rows), "evidence": made.evidence.hex()},
+            {
+                "reason": reason,
+                "rows": len(rows),
+                "terms": len(proposal.changes),
+                "evidence": made.evidence.hex(),
+            },
         )
     return made
+
+
+@asynccontextmanager
+async def _locked(connection: Connection) -> AsyncIterator[CatalogState]:
+    """Hold the terms, and then the catalog, as an apply does."""
+    await prices.lock(connection)
+    async with catalog.exclusive(connection) as state:
+        yield state
 
 
 async def _final_before(

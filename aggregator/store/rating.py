@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from aggregator.rating.canonical import canonical, read_canonical
-from aggregator.rating.cuts import cut_that_holds_us
 from aggregator.rating.questions import meters_read
-from aggregator.rating.schedule import Due, Terms, due_at, next_due
+from aggregator.rating.schedule import next_due, period_at_cut
 from aggregator.rating.segments import RatedPeriod
 from aggregator.rating.thresholds import crossed
 from aggregator.store import feed, prices, terms
@@ -119,37 +118,6 @@ async def rate_due(
     return Done(len(rows), len(versions), len(new), [one.period for one in versions]), catalog
 
 
-async def collect_cuts(connection: Connection, catalog: RatingCatalog, closing_us: int, step_us: int) -> bool:
-    """Note the later cuts that adjustments call for, a stretch of log time; whether more is to be looked at.
-
-    Every adjustment whose log time is before the closing is visible: its partition's frontier is beyond that.
-    """
-    async with connection.transaction():
-        await prices.share(connection)
-        from_us, _ = await progress(connection)
-        if from_us >= closing_us:
-            return False
-        first_us = await connection.fetchval(STATEMENTS["first_adjustment"], from_us)
-        to_us = closing_us if first_us is None else min(closing_us, first_us + step_us)
-        rows = await connection.fetch(STATEMENTS["adjusted_usage"], from_us, to_us)
-        catalog = await terms.rating_catalog(connection, catalog)
-        names = await prices.subscriptions_of_subjects(connection, {row["subject"] for row in rows})
-        found = await terms.terms(connection, catalog, {name for of_one in names.values() for name in of_one})
-        cuts = {
-            cut
-            for row in rows
-            for name in names.get(row["subject"], ())
-            for cut in _cuts(
-                found[name], catalog, row["meter_version_id"], row["window_start"], row["log_time"]
-            )
-        }
-        if cuts:
-            await connection.execute(STATEMENTS["insert_pending_cuts"], *zip(*sorted(cuts), strict=True))
-        if not await connection.fetchval(STATEMENTS["move_adjusted_through"], from_us, to_us):
-            raise Overtaken
-    return to_us < closing_us
-
-
 async def rate_cuts(
     connection: Connection, catalog: RatingCatalog, log_time_us: int, limit: int
 ) -> tuple[Done, RatingCatalog]:
@@ -165,19 +133,19 @@ async def rate_cuts(
         catalog = await terms.rating_catalog(connection, catalog)
         before = await _newest(connection, list(cuts))
         found = await terms.terms(connection, catalog, {name for name, _ in cuts})
-        dues: dict[Key, Due] = {}
+        periods: dict[Key, RatedPeriod] = {}
         for name, start_us in before:
-            due = due_at(found[name], catalog.meters, start_us)
-            if due is not None:
-                dues[name, start_us] = due
+            period = period_at_cut(found[name], start_us, cuts[name, start_us])
+            if period is not None:
+                periods[name, start_us] = period
         totals = await rate(
-            connection, catalog.meters, [(due.period, cuts[key]) for key, due in dues.items()]
+            connection, catalog.meters, [(period, cuts[key]) for key, period in periods.items()]
         )
         versions = []
-        for (key, due), one in zip(dues.items(), totals, strict=True):
+        for (key, period), one in zip(periods.items(), totals, strict=True):
             document = one.as_next_version(before[key], cuts[key])
             if document is not None:
-                versions.append(_Version(document, due.period, cuts[key], catalog))
+                versions.append(_Version(document, period, cuts[key], catalog))
         looked_at = [(*key, cut_us) for key, cut_us in cuts.items()]
         await connection.execute(STATEMENTS["delete_pending_cuts"], *zip(*looked_at, strict=True))
         await _write(connection, versions, [])
@@ -213,25 +181,6 @@ async def batch_spans(
         limit,
     )
     return [BatchSpan(*row) for row in rows]
-
-
-def _cuts(
-    one: Terms, catalog: RatingCatalog, meter_version_id: int, window_start_us: int, log_time_us: int
-) -> Iterable[tuple[str, int, int]]:
-    """The periods that an adjustment changes after they were rated, each with the cut that holds it.
-
-    That is the period of its window; and of a gauge, which is carried on, those that follow.
-    """
-    is_gauge = meter_version_id in catalog.gauges
-    due = due_at(one, catalog.meters, window_start_us)
-    if due is None and is_gauge:  # no period is open then, but the next one has it carried in
-        due = next_due(one, catalog.meters, window_start_us)
-    while due is not None and due.first_cut_us <= log_time_us:
-        if meter_version_id in meters_read(due.period, catalog.meters):
-            yield one.name, due.period.start_us, cut_that_holds_us(due.first_cut_us, log_time_us)
-        if not is_gauge:
-            return
-        due = next_due(one, catalog.meters, due.period.end_us)
 
 
 async def _advance(connection: Connection, moves: Sequence[tuple[str, int, int, int]]) -> None:

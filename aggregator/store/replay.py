@@ -241,7 +241,7 @@ async def begin(
         meters = taken.catalog.versions if versions is None else versions
         if meters:
             await _insert_versions(connection, meters, who)
-        await _insert_terms(connection, taken, who)
+        await insert_terms(connection, taken, who)
         await connection.execute(
             STATEMENTS["insert_replay"],
             counted_schema,
@@ -257,7 +257,7 @@ async def begin(
         )
 
 
-async def _insert_terms(connection: Connection, taken: Source, who: str) -> None:
+async def insert_terms(connection: Connection, taken: Source, who: str) -> None:
     """Plans and subscriptions are those that were rated by, under their own ids."""
     if not taken.plans and not taken.subscriptions:
         return

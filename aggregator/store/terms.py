@@ -1,7 +1,7 @@
 """What rating reads of the catalog: meters and plans as a whole, subscriptions by name."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from aggregator.rating.meters import Meters, timelines
@@ -26,6 +26,7 @@ class RatingCatalog:
 
     meters: Meters
     plans: Mapping[str, Sequence[Span[PlanVersion]]]
+    promoted_plans: Mapping[str, Sequence[PlanVersion]]  # every version of those of which some were promoted
     newest_plans: Mapping[str, int]  # each plan's greatest plan_version_id
     newest_meters: Mapping[str, int]  # each meter's greatest meter_version_id
     gauges: frozenset[int]  # meter versions whose values hold on until they change
@@ -45,19 +46,17 @@ async def rating_catalog(connection: Connection, before: RatingCatalog | None = 
         if before.known == newest:
             return before
         if before.known[1:] == newest[1:]:
-            return RatingCatalog(
-                before.meters,
-                before.plans,
-                before.newest_plans,
-                before.newest_meters,
-                before.gauges,
-                newest,
-            )
+            return replace(before, known=newest)
     meters = await load.meter_versions(connection)
     plans = await prices.plans(connection)
     return RatingCatalog(
         timelines(meters),
         {plan: in_force(versions) for plan, versions in plans.items()},
+        {
+            plan: versions
+            for plan, versions in plans.items()
+            if any(one.known_from_us is not None for one in versions)
+        },
         {plan: max(one.plan_version_id for one in versions) for plan, versions in plans.items()},
         {one.meter: one.meter_version_id for one in sorted(meters, key=lambda one: one.meter_version_id)},
         frozenset(one.meter_version_id for one in meters if one.definition["aggregation"] == "gauge"),
@@ -68,7 +67,9 @@ async def rating_catalog(connection: Connection, before: RatingCatalog | None = 
 async def terms(connection: Connection, catalog: RatingCatalog, names: Collection[str]) -> dict[str, Terms]:
     """What each of these subscriptions is rated on; unknown ones are left out."""
     found = await prices.subscriptions(connection, names)
-    return {name: terms_of(versions, catalog.plans) for name, versions in found.items()}
+    return {
+        name: terms_of(versions, catalog.plans, catalog.promoted_plans) for name, versions in found.items()
+    }
 
 
 async def changed_subscriptions(connection: Connection, catalog: RatingCatalog, since: Known) -> list[str]:

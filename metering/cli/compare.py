@@ -19,7 +19,7 @@ from schemas.number import plain_text
 _TIMES: Final = frozenset(
     {
         *("window_start", "value_time", "point_time", "event_time", "log_time", "frontier"),
-        *("final_before", "period_start", "period_end", "cut"),
+        *("final_before", "period_start", "period_end", "cut", "effective_from", "known_from"),
     }
 )
 

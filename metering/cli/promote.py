@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from cyclopts import Parameter
 
-from aggregator.promotion import Difference, Refused, as_document
+from aggregator.promotion import Difference, Refused
 from aggregator.store import promotion
 from aggregator.store.errors import Overtaken
 from aggregator.store.promotion import Proposal
@@ -32,16 +32,16 @@ def promote(
     *,
     reason: Annotated[str, Parameter(help="Why; it is kept for good.")],
     meter: Annotated[
-        list[str] | None, Parameter(help="Only this meter; may be repeated.", negative=())
+        list[str] | None, Parameter(help="Only this meter, and no terms; may be repeated.", negative=())
     ] = None,
     dry_run: Annotated[bool, Parameter(negative=(), help="Only show what would be written.")] = False,
     who: Who = None,
     as_json: Json = False,
 ) -> Exit:
-    """Write, beside final windows, what a replay has found otherwise than was counted: for ever.
+    """Write what a replay has found otherwise than was counted and rated, beside what there is: for ever.
 
-    Windows stay as they are. Rated periods get a new version at their next cut. All or nothing is written;
-    exit code 4 if something cannot be.
+    Windows and versions stay as they are. Rated periods get a new version at their next cut. All or nothing
+    is written; exit code 4 if something cannot be.
     """
     done = asyncio.run(_promote(load_settings(), schema, meter, decided_by(who), None if dry_run else reason))
     _show(done, as_json=as_json)
@@ -61,7 +61,7 @@ async def _promote(
             )
         while True:
             proposal = await promotion.propose(counted, replayed, shadow, meters)
-            if proposal.refused or not proposal.placed or reason is None:
+            if proposal.refused or not (proposal.placed or proposal.changes) or reason is None:
                 return _Done(proposal, None)
             try:
                 return _Done(proposal, await promotion.promote(counted, proposal, schema, who, reason))
@@ -92,13 +92,51 @@ def _show(done: _Done, *, as_json: bool) -> None:
         )
     if len(differences) > _SHOWN:
         say(f"{len(differences) - _SHOWN:,} more.")
+    _show_terms(done.proposal)
+    changes = done.proposal.changes
     if done.made is not None:
         say(
-            f"Promoted: {len(differences):,} corrections at log time {time_text(done.made.log_time_us)}; "
-            f"evidence {done.made.evidence.hex()}."
+            f"Promoted: {len(differences):,} corrections and {len(changes):,} versions of terms at log time "
+            f"{time_text(done.made.log_time_us)}; evidence {done.made.evidence.hex()}."
         )
-    elif not differences and not done.proposal.refused:
-        say("Nothing to promote: final windows are what the replay has found.")
+    elif not differences and not changes and not done.proposal.refused:
+        say("Nothing to promote: final windows and terms are what the replay has found.")
+
+
+def _show_terms(proposal: Proposal) -> None:
+    if proposal.changes:
+        print_table(
+            "Terms, known to cuts from now on",
+            ["What", "Name", "Version", "Holds from"],
+            (
+                (
+                    one.section.removesuffix("s"),
+                    one.name,
+                    one.version,
+                    "the beginning" if one.effective_from_us is None else time_text(one.effective_from_us),
+                )
+                for one in proposal.changes
+            ),
+        )
+    money = [] if proposal.terms is None else proposal.terms.money
+    if money:
+        print_table(
+            "Money, by rated period",
+            ["Subscription", "Period", "Rated", "Replayed", "Difference", "Currency"],
+            (
+                (
+                    one.subscription,
+                    time_text(one.period_start_us),
+                    one.counted,
+                    one.replayed,
+                    one.difference,
+                    one.currency,
+                )
+                for one in money[:_SHOWN]
+            ),
+        )
+    if len(money) > _SHOWN:
+        say(f"{len(money) - _SHOWN:,} more.")
 
 
 def _value(one: Difference) -> str:
@@ -112,16 +150,16 @@ def _value(one: Difference) -> str:
 
 
 def _documents(done: _Done) -> Iterator[dict[str, Any]]:
-    for one in done.proposal.differences:
-        yield as_document(one)
+    yield from done.proposal.documents
     made = done.made
     yield {
         "promoted": made is not None,
         "corrections": len(done.proposal.placed),
+        "terms": len(done.proposal.changes),
         "log_time": None if made is None else time_text(made.log_time_us),
         "evidence": None if made is None else made.evidence.hex(),
     }
 
 
 def _sentence(refused: Refused) -> str:
-    return f"{refused.meter}: {refused.sentence}."
+    return f"{refused.name}: {refused.sentence}."

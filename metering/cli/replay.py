@@ -1,13 +1,14 @@
 """`metering replay`: count the log a second time, into a schema beside the one that counted it."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import uvloop
 from cyclopts import Parameter
 
+from aggregator.applying.billing_change import Wanted
+from aggregator.applying.billing_plan import Refusal
 from metering.cli.exits import Exit
 from metering.cli.failures import report
 from metering.cli.instants import instant_us
@@ -19,7 +20,7 @@ from metering.replay.run import replay as run
 from metering.settings import load_settings
 from metering.telemetry import configure_logging
 from metering.topics import load_contract
-from schemas.catalog import CatalogError, Meter, load_catalog
+from schemas.catalog import CatalogError, load_catalog
 
 SQL_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -28,11 +29,14 @@ def replay(
     *,
     into: Annotated[str, Parameter(help="The schema to make; it must not hold anything yet.")],
     catalog: Annotated[
-        Path | None, Parameter(help="Count by the meters of this file; by default by those that counted.")
+        Path | None,
+        Parameter(
+            help="Count by the meters and rate by the terms of this file; by default by those of then."
+        ),
     ] = None,
     effective_from: Annotated[
         str | None,
-        Parameter(help="Event time from which the meters of --catalog hold; by default from the beginning."),
+        Parameter(help="Event time from which --catalog holds; by default from the beginning."),
     ] = None,
     who: Who = None,
     as_json: Json = False,
@@ -43,17 +47,17 @@ def replay(
     """
     settings = load_settings()
     if effective_from is not None and catalog is None:
-        raise UsageError("usage", "--effective-from is an instant for the meters of --catalog: give both.")
+        raise UsageError("usage", "--effective-from is an instant for what --catalog says: give both.")
     settings = settings.model_copy(update={"topic": load_contract(settings).name})
     start_us = instant_us(effective_from, "--effective-from")
-    meters = None if catalog is None else _meters(catalog)
-    other = None if meters is None else Recatalogued(meters, start_us)
+    other = None if catalog is None else Recatalogued(_wanted(catalog), start_us)
     configure_logging(settings)
     try:
         done = uvloop.run(run(settings, _schema(into), other, decided_by(who)))
     except CatalogDoesNotFitError as refused:
         for error in refused.errors:
-            report(error.code, f"{catalog}: {error.meter}: {error.sentence}.", as_json=as_json)
+            name = error.name if isinstance(error, Refusal) else error.meter
+            report(error.code, f"{catalog}: {name}: {error.sentence}.", as_json=as_json)
         return Exit.REFUSED
     _show(done, as_json=as_json)
     return Exit.OK
@@ -65,14 +69,15 @@ def _schema(name: str) -> str:
     return name
 
 
-def _meters(file: Path) -> Sequence[Meter] | None:
-    """The meters of a catalog file; None if it says nothing of meters."""
+def _wanted(file: Path) -> Wanted:
+    """What a catalog file says; of plans and subscriptions, what it does not name stays."""
     try:
-        return load_catalog(file.read_text("utf-8"), str(file)).meters
+        found = load_catalog(file.read_text("utf-8"), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable("catalog", file, error) from error
     except CatalogError as error:
         raise InputRefusedError("catalog_invalid", str(error)) from error
+    return Wanted(found.meters, found.plans, found.subscriptions, is_whole=False)
 
 
 def _show(done: Replayed, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import structlog
 
 from aggregator.store import finality, rating, terms
 from aggregator.store.connection import Connection
+from aggregator.store.later_cuts import collect_cuts
 from aggregator.store.terms import Known, RatingCatalog
 from metering.process.exclusive import Turn
 from metering.rater.push import FeedPush
@@ -111,7 +112,7 @@ class Rater:
                 _measure(instruments, "first", began_s, done)
                 log.info("rated", periods=done.versions, log_time=format_time(closing_us))
             return True
-        if await rating.collect_cuts(connection, self._catalog, closing_us, LOOKED_AT_US):
+        if await collect_cuts(connection, self._catalog, closing_us, LOOKED_AT_US):
             return True
         began_s = time.monotonic()
         done, self._catalog = await rating.rate_cuts(connection, self._catalog, closing_us, PERIODS)

@@ -10,6 +10,9 @@ from typing import Final
 
 import structlog
 
+from aggregator.applying.backdated_terms import backdated_terms
+from aggregator.applying.billing_change import Wanted
+from aggregator.applying.billing_plan import Refusal
 from aggregator.applying.catalog_plan import PlanError
 from aggregator.backdating import backdated
 from aggregator.catalog import StoredVersion
@@ -17,6 +20,7 @@ from aggregator.store import finality, interventions, migrate
 from aggregator.store import replay as store
 from aggregator.store.connection import Connection
 from aggregator.store.replay import Source
+from aggregator.store.replayed_terms import billing_state, with_terms
 from metering.database import database
 from metering.errors import UsageError
 from metering.process.exclusive import serve
@@ -36,7 +40,6 @@ from metering.worker.guard import Topic
 from metering.worker.opening import START_S, impatient, open_topic
 from metering.worker.services import Engine
 from metering.worker.stops import TopicStoppedError
-from schemas.catalog import Meter
 from schemas.codes import Code
 
 log = structlog.get_logger(__name__)
@@ -50,17 +53,20 @@ _QUIET: Final = {"otlp_endpoint": None, "admin_port": None, "feed_topic": None}
 
 @dataclass(frozen=True, slots=True)
 class Recatalogued:
-    """Other meters than those that the log was counted by, from an event time on (None: the beginning)."""
+    """Other meters or terms than those that the log was counted and rated by.
 
-    meters: Sequence[Meter]
+    They hold from an event time on (None: from the beginning).
+    """
+
+    wanted: Wanted
     from_us: int | None
 
 
 class CatalogDoesNotFitError(Exception):
-    """The meters cannot be those of this log; `errors` says of each why not."""
+    """The meters or terms cannot be those of this log; `errors` says of each why not."""
 
-    def __init__(self, errors: Sequence[PlanError]) -> None:
-        super().__init__(f"{len(errors)} meters do not fit")
+    def __init__(self, errors: Sequence[PlanError | Refusal]) -> None:
+        super().__init__(f"{len(errors)} do not fit")
         self.errors = errors
 
 
@@ -79,7 +85,7 @@ async def replay(settings: Settings, into: str, catalog: Recatalogued | None, wh
     Args:
         settings: of the schema that was counted, with its owner's rights.
         into: the shadow schema; it is made, and must not hold anything yet.
-        catalog: other meters to count by; None for the same.
+        catalog: other meters to count by, or other terms to rate by; None for the same.
         who: replays.
 
     Raises:
@@ -99,6 +105,7 @@ async def replay(settings: Settings, into: str, catalog: Recatalogued | None, wh
                 f"This schema counts {source.rules.name}, the setting is {settings.topic}",
             )
         versions = _versions(source, catalog)
+        source = _with_terms(source, versions, catalog)
         await _require_empty(counted, into)
     ways = _ways(source)
     shadow = settings.model_copy(update={**_QUIET, "postgres_schema": into})
@@ -116,7 +123,7 @@ async def replay(settings: Settings, into: str, catalog: Recatalogued | None, wh
         async with _engine(shadow, source, topic, readiness, telemetry) as engine:
             await _count(engine, shadow, ways)
     if source.closing_us is not None:
-        await _close_and_rate(shadow, source, has_other_catalog=catalog is not None)
+        await _close_and_rate(shadow, source, has_other_meters=versions is not None)
     async with database(settings) as counted, database(shadow) as connection:
         await store.end(counted, connection)
     ranges = {
@@ -126,12 +133,32 @@ async def replay(settings: Settings, into: str, catalog: Recatalogued | None, wh
 
 
 def _versions(source: Source, catalog: Recatalogued | None) -> Sequence[StoredVersion] | None:
-    if catalog is None:
+    if catalog is None or catalog.wanted.meters is None:
         return None
-    found = backdated(source.catalog.versions, catalog.meters, catalog.from_us, source.rules)
+    found = backdated(source.catalog.versions, catalog.wanted.meters, catalog.from_us, source.rules)
     if found.errors:
         raise CatalogDoesNotFitError(found.errors)
     return found.versions
+
+
+def _with_terms(
+    source: Source, versions: Sequence[StoredVersion] | None, catalog: Recatalogued | None
+) -> Source:
+    """The source with the versions that correct its terms; of a log without records there are none."""
+    reached_us = [one.claimed.frontier_us for one in source.partitions]
+    counted_us = max((us for us in reached_us if us is not None), default=None)
+    if catalog is None or counted_us is None:
+        return source
+    found = backdated_terms(
+        billing_state(source),
+        source.catalog.versions if versions is None else versions,
+        catalog.wanted,
+        catalog.from_us,
+        counted_us,
+    )
+    if found.refusals:
+        raise CatalogDoesNotFitError(found.refusals)
+    return with_terms(source, found.changes)
 
 
 async def _require_empty(connection: Connection, into: str) -> None:
@@ -203,13 +230,13 @@ async def _count(engine: Engine, settings: Settings, ways: Mapping[int, Sequence
         left = {partition: way for partition, way in left.items() if way}
 
 
-async def _close_and_rate(settings: Settings, source: Source, *, has_other_catalog: bool) -> None:
+async def _close_and_rate(settings: Settings, source: Source, *, has_other_meters: bool) -> None:
     """Make final what was, and rate what could be.
 
-    What was promoted before stands beside the same windows again; another catalog counts it by itself.
+    What was promoted before stands beside the same windows again; other meters count it by themselves.
     """
     async with database(settings) as connection:
-        if not has_other_catalog:
+        if not has_other_meters:
             async with connection.transaction():
                 await store.insert_corrections(connection, source.promotions, source.corrections)
         await finality.close(connection, source.closing_us)

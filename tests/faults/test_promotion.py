@@ -184,7 +184,7 @@ async def test_a_wrong_meter_is_made_good_by_rows_beside_its_windows(
     await scenario.commands.run("migrate", "--down-to", "0", METERING_POSTGRES_SCHEMA="shadow")
     await scenario.commands.run("replay", "--into", "shadow", "--catalog", right)
     (nothing,) = await ran(scenario, "promote", "shadow", "--reason", "once more")
-    assert nothing == {"promoted": False, "corrections": 0, "log_time": None, "evidence": None}
+    assert nothing == {"promoted": False, "corrections": 0, "terms": 0, "log_time": None, "evidence": None}
     (found,) = await ran(scenario, "compare", "shadow", exits=FOUND)  # windows stay as they were counted
     assert {both["difference"] for both in found["money"].values()} == {"0"}
     assert set(found["money"]) == {"EUR", "USD"}

@@ -134,6 +134,18 @@ SELECT v.meter COLLATE "C" AS meter, v.version, w.final_before
 FROM meter_watermark AS w JOIN meter_version AS v ON v.meter_version_id = w.meter_version_id
 ORDER BY 1, 2
 
+-- name: compare_terms
+SELECT
+    'plan' COLLATE "C" AS kind, p.plan AS name, p.version,
+    nullif(p.effective_from, '-infinity') AS effective_from, p.retired, p.known_from, p.definition::text AS definition
+FROM plan_version AS p
+UNION ALL
+SELECT
+    'subscription', s.subscription, s.version, nullif(s.effective_from, '-infinity'), s.retired, s.known_from,
+    s.definition::text
+FROM subscription_version AS s
+ORDER BY 1, 2, 3
+
 -- name: compare_rated_totals
 -- $1: versions whose cut is later are another day's work.
 SELECT

@@ -222,3 +222,25 @@ CROSS JOIN LATERAL (
     WHERE NOT EXISTS (SELECT FROM meter_version AS v WHERE v.meter_version_id = i.id)
 ) AS n
 ORDER BY 1, 2
+
+-- name: doctor_terms_known
+-- What was promoted is known to cuts after its log time alone, and to all of these.
+SELECT
+    r.subscription, r.period_start, r.version, s.part ->> 'start' AS segment, s.part ->> 'plan' AS plan,
+    (s.part ->> 'plan_version')::integer AS plan_version, p.version AS plan_held,
+    (s.part ->> 'subscription_version')::integer AS subscription_version, v.version AS subscription_held
+FROM rated_total AS r
+CROSS JOIN LATERAL jsonb_array_elements(r.document::jsonb -> 'segments') AS s (part)
+CROSS JOIN LATERAL (
+    SELECT max(h.version) AS version FROM subscription_version AS h
+    WHERE h.subscription = r.subscription AND h.effective_from <= (s.part ->> 'start')::timestamptz
+        AND (h.known_from IS NULL OR h.known_from < r.cut)
+) AS v
+CROSS JOIN LATERAL (
+    SELECT max(h.version) AS version FROM plan_version AS h
+    WHERE h.plan = s.part ->> 'plan' AND h.effective_from <= (s.part ->> 'start')::timestamptz
+        AND (h.known_from IS NULL OR h.known_from < r.cut)
+) AS p
+WHERE (p.version, v.version)
+    IS DISTINCT FROM ((s.part ->> 'plan_version')::integer, (s.part ->> 'subscription_version')::integer)
+ORDER BY 1, 2, 3, 4

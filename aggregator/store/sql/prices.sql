@@ -16,23 +16,24 @@ SELECT
 SELECT coalesce(max(revision), 0) FROM billing_apply
 
 -- name: plan_versions
-SELECT plan_version_id, plan, version, definition, effective_from, retired
+SELECT plan_version_id, plan, version, definition, effective_from, retired, known_from
 FROM plan_version
 ORDER BY plan, version
 
 -- name: plan_versions_of
-SELECT plan_version_id, plan, version, definition, effective_from, retired
+SELECT plan_version_id, plan, version, definition, effective_from, retired, known_from
 FROM plan_version
 WHERE plan = ANY ($1::text[])
 ORDER BY plan, version
 
 -- name: subscription_versions
-SELECT subscription_version_id, subscription, version, definition, effective_from, retired
+SELECT subscription_version_id, subscription, version, definition, effective_from, retired, known_from
 FROM subscription_version
 ORDER BY subscription, version
 
 -- name: subscription_versions_of
-SELECT v.subscription_version_id, v.subscription, v.version, v.definition, v.effective_from, v.retired
+SELECT
+    v.subscription_version_id, v.subscription, v.version, v.definition, v.effective_from, v.retired, v.known_from
 FROM unnest($1::text[]) AS n (subscription)
 JOIN subscription_version AS v ON v.subscription = n.subscription
 ORDER BY v.subscription, v.version
@@ -44,6 +45,15 @@ SELECT subject, subscription FROM subscription_subject WHERE subject = ANY ($1::
 SELECT DISTINCT v.subscription
 FROM unnest($1::text[]) AS n (plan)
 JOIN subscription_version AS v ON v.plan = n.plan
+
+-- name: promoted_subscriptions
+-- Those of which terms, or terms of a plan that they were ever on, were promoted at a log time in [$1, $2).
+SELECT v.subscription FROM subscription_version AS v WHERE v.known_from >= $1 AND v.known_from < $2
+UNION
+SELECT v.subscription
+FROM plan_version AS p
+JOIN subscription_version AS v ON v.plan = p.plan
+WHERE p.known_from >= $1 AND p.known_from < $2
 
 -- name: subscription_page
 SELECT subscription FROM subscription_version
@@ -68,18 +78,18 @@ JOIN subscription_rating AS r ON r.subscription = n.subscription
 INSERT INTO billing_apply (applied_by, digest) VALUES ($1, $2) RETURNING revision
 
 -- name: insert_plan_versions
-INSERT INTO plan_version (plan, version, definition, effective_from, retired, revision)
-SELECT g.plan, g.version, g.definition::jsonb, g.effective_from, g.retired, $6::integer
+INSERT INTO plan_version (plan, version, definition, effective_from, retired, revision, known_from)
+SELECT g.plan, g.version, g.definition::jsonb, g.effective_from, g.retired, $6::integer, $7::timestamptz
 FROM unnest($1::text[], $2::integer[], $3::text[], $4::timestamptz[], $5::boolean[])
     AS g (plan, version, definition, effective_from, retired)
 
 -- name: insert_subscription_versions
 INSERT INTO subscription_version (
-    subscription, version, definition, effective_from, retired, customer, plan, revision
+    subscription, version, definition, effective_from, retired, customer, plan, revision, known_from
 )
 SELECT
     g.subscription, g.version, g.definition, g.effective_from, g.retired, g.definition ->> 'customer',
-    g.definition ->> 'plan', $6::integer
+    g.definition ->> 'plan', $6::integer, $7::timestamptz
 FROM (
     SELECT subscription, version, definition::jsonb, effective_from, retired
     FROM unnest($1::text[], $2::integer[], $3::text[], $4::timestamptz[], $5::boolean[])

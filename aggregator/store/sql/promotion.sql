@@ -96,6 +96,9 @@ JOIN part AS p ON p.series_id = n.series_id
 LEFT JOIN replaced AS r ON r.series_id = p.series_id AND r.window_start = p.window_start
 ORDER BY 1, 2, 3, 4
 
+-- name: insert_terms_promotion
+INSERT INTO terms_promotion (revision, known_from, who, reason, shadow_schema, evidence) VALUES ($1, $2, $3, $4, $5, $6)
+
 -- name: insert_corrections
 INSERT INTO adjustment (
     partition, kind, record_offset, batch_first_offset, meter_version_id, series_id, window_start, events, value, member,

@@ -102,8 +102,13 @@ FROM (
 ) AS a
 CROSS JOIN LATERAL (SELECT s.subject FROM series AS s WHERE s.series_id = a.series_id LIMIT 1) AS s
 
--- name: first_adjustment
-SELECT min(a.log_time) FROM adjustment AS a WHERE a.log_time >= $1
+-- name: first_to_look_at
+-- The first log time from $1 on at which anything was adjusted or promoted.
+SELECT least(
+    (SELECT min(a.log_time) FROM adjustment AS a WHERE a.log_time >= $1),
+    (SELECT min(p.known_from) FROM plan_version AS p WHERE p.known_from >= $1),
+    (SELECT min(s.known_from) FROM subscription_version AS s WHERE s.known_from >= $1)
+)
 
 -- name: is_rated
 SELECT

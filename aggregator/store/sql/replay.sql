@@ -57,14 +57,14 @@ SELECT counted_schema, has_other_catalog, log_time, next_correction, ended_at IS
 SELECT partition, next_offset FROM replay_end ORDER BY partition
 
 -- name: all_plan_versions
-SELECT plan_version_id, plan, version, definition::text AS definition, effective_from, retired
+SELECT plan_version_id, plan, version, definition::text AS definition, effective_from, retired, known_from
 FROM plan_version
 ORDER BY plan_version_id
 
 -- name: all_subscription_versions
 SELECT
     subscription_version_id, subscription, version, customer, plan, definition::text AS definition, effective_from,
-    retired
+    retired, known_from
 FROM subscription_version
 ORDER BY subscription_version_id
 
@@ -72,23 +72,27 @@ ORDER BY subscription_version_id
 SELECT subject, subscription, customer FROM subscription_subject ORDER BY subject, subscription
 
 -- name: insert_replayed_plans
-INSERT INTO plan_version (plan_version_id, plan, version, definition, effective_from, retired, revision)
+INSERT INTO plan_version (plan_version_id, plan, version, definition, effective_from, retired, known_from, revision)
 OVERRIDING SYSTEM VALUE
-SELECT g.plan_version_id, g.plan, g.version, g.definition::jsonb, g.effective_from, g.retired, $7::integer
-FROM unnest($1::integer[], $2::text[], $3::integer[], $4::text[], $5::timestamptz[], $6::boolean[])
-    AS g (plan_version_id, plan, version, definition, effective_from, retired)
+SELECT
+    g.plan_version_id, g.plan, g.version, g.definition::jsonb, g.effective_from, g.retired, g.known_from, $8::integer
+FROM unnest(
+    $1::integer[], $2::text[], $3::integer[], $4::text[], $5::timestamptz[], $6::boolean[], $7::timestamptz[]
+) AS g (plan_version_id, plan, version, definition, effective_from, retired, known_from)
 
 -- name: insert_replayed_subscriptions
 INSERT INTO subscription_version (
-    subscription_version_id, subscription, version, customer, plan, definition, effective_from, retired, revision
+    subscription_version_id, subscription, version, customer, plan, definition, effective_from, retired, known_from,
+    revision
 )
 OVERRIDING SYSTEM VALUE
 SELECT
     g.subscription_version_id, g.subscription, g.version, g.customer, g.plan, g.definition::jsonb, g.effective_from,
-    g.retired, $9::integer
+    g.retired, g.known_from, $10::integer
 FROM unnest(
-    $1::integer[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[]
-) AS g (subscription_version_id, subscription, version, customer, plan, definition, effective_from, retired)
+    $1::integer[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[],
+    $9::timestamptz[]
+) AS g (subscription_version_id, subscription, version, customer, plan, definition, effective_from, retired, known_from)
 
 -- name: insert_replayed_subjects
 INSERT INTO subscription_subject (subject, subscription, customer)

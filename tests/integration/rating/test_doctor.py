@@ -160,6 +160,37 @@ RATED_CORRUPTIONS: Final[Sequence[tuple[str, str]]] = [
     ("rated_terms", "UPDATE rated_total SET plan_version_ids = '{99}' WHERE version = 2"),
     ("rated_terms", "UPDATE rated_total SET subscription_version_ids = '{99}' WHERE version = 2"),
     ("rated_terms", "UPDATE rated_total SET meter_version_ids = '{1,99}' WHERE version = 2"),
+    (
+        "terms_known",  # newer prices that everybody knew
+        """
+        INSERT INTO plan_version (plan, version, definition, effective_from, retired, revision)
+        SELECT plan, version + 1, definition, effective_from, retired, revision FROM plan_version
+        WHERE plan_version_id = 1
+        """,
+    ),
+    (
+        "terms_known",  # other terms that the second cut knew, which comes an hour later
+        f"""
+        INSERT INTO subscription_version (
+            subscription, version, customer, plan, definition, effective_from, retired, revision, known_from
+        )
+        SELECT
+            subscription, version + 1, customer, plan, definition, effective_from, retired, revision,
+            (SELECT min(cut) FROM rated_total WHERE {ACME}) + interval '59 minutes'
+        FROM subscription_version WHERE subscription = 'acme-bounded'
+        """,  # noqa: S608 - texts of this file
+    ),
+    (
+        "terms_known",  # terms that nobody knew before the second cut, and the first has used
+        f"""
+        INSERT INTO plan_version (plan, version, definition, effective_from, retired, revision, known_from)
+        SELECT
+            plan, version + 1, definition, effective_from, retired, revision,
+            (SELECT min(cut) FROM rated_total WHERE {ACME}) + interval '59 minutes'
+        FROM plan_version WHERE plan_version_id = 1;
+        {rewritten(f"{ACME} AND version = 1", segments__0__plan_version="2")}
+        """,  # noqa: S608 - texts of this file
+    ),
 ]
 """What is done to rated totals that add up, and the one check that must see it."""
 
