@@ -72,7 +72,7 @@ async def test_terms_come_back_as_they_were_applied(filled: Connection) -> None:
     found = await prices.terms(filled, ["acme-pro", "nobody"])
     assert list(found.plans) == ["pro"]
     [plan], [version] = found.plans["pro"], found.subscriptions["acme-pro"]
-    assert plan[1:] == (1, None, False, price_plan("pro"))
+    assert plan[1:] == (1, None, False, price_plan("pro"), None)
     assert version[1:4] == (1, None, False)
     assert version.terms.definition() == SUBSCRIPTIONS[0].definition()
     assert set(await prices.subscriptions(filled)) == {one.name for one in SUBSCRIPTIONS}
