@@ -1,8 +1,9 @@
 """Which records may be counted at all, before anyone asks whether they were counted already.
 
-The checks run in this order, and the first that refuses names the code: the store's refusal, the event
-contract, ticks, the partition, the time. A live event is admitted iff `F(o) - W <= time <= F(o) + skew`; a
-repair record iff `F(o) - repair horizon <= time <= F(o) + skew`. The time of a void is that of its event.
+The checks run in this order, and the first that refuses names the code: the store's refusal, what a range of
+the log cannot find out again (`PartitionState.foretold`), the event contract, ticks, the partition, the time.
+A live event is admitted iff `F(o) - W <= time <= F(o) + skew`; a repair record iff `F(o) - repair horizon <=
+time <= F(o) + skew`. The time of a void is that of its event.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +57,7 @@ def admit(
     rules: TopicRules,
     partition_of: Callable[[str], int],
     rejected: frozenset[int],
+    foretold: Mapping[int, Code],
 ) -> Admission:
     """Sort a reading's records into candidates, refusals and ticks.
 
@@ -65,8 +67,9 @@ def admit(
         rules: of the topic.
         partition_of: the partition that a subject's events belong to.
         rejected: offsets whose values the database has refused.
+        foretold: offsets whose refusal rests on what is not read again, with its code.
     """
-    at_door = _at_door(reading, partition_of, rejected)
+    at_door = _at_door(reading, partition_of, _told(reading, rejected, foretold))
     refused, repairs = at_door.refused, at_door.repairs
     places = np.array(at_door.places, dtype=np.int64)
     times_us = np.array([reading.events[place].time_us for place in at_door.places], dtype=np.int64)
@@ -100,8 +103,12 @@ class _Door(NamedTuple):
     ticks: int
 
 
-def _at_door(reading: Reading, partition_of: Callable[[str], int], rejected: frozenset[int]) -> _Door:
-    if not rejected and _are_plain(reading, partition_of):
+def _at_door(
+    reading: Reading,
+    partition_of: Callable[[str], int],
+    told: Mapping[int, tuple[Code, str]],
+) -> _Door:
+    if not told and _are_plain(reading, partition_of):
         return _Door(list(range(len(reading.events))), [], {}, [], 0)
     places: list[int] = []
     refused: list[Refused] = []
@@ -109,8 +116,8 @@ def _at_door(reading: Reading, partition_of: Callable[[str], int], rejected: fro
     void_places: list[int] = []
     ticks = 0
     for place, event in enumerate(reading.events):
-        if rejected and reading.records[place].offset in rejected:
-            refused.append(Refused(place, Code.STORE_REJECTED, "the database refused a value of this event"))
+        if told and reading.records[place].offset in told:
+            refused.append(Refused(place, *told[reading.records[place].offset]))
         elif isinstance(event, Refusal):
             refused.append(Refused(place, event.code, event.detail))
         else:
@@ -129,6 +136,17 @@ def _at_door(reading: Reading, partition_of: Callable[[str], int], rejected: fro
             else:
                 refused.append(Refused(place, Code.MISPLACED, _belongs(event.subject, target), target))
     return _Door(places, refused, repairs, void_places, ticks)
+
+
+def _told(
+    reading: Reading, rejected: frozenset[int], foretold: Mapping[int, Code]
+) -> dict[int, tuple[Code, str]]:
+    """Refusals that no look at the record could find out, by offset."""
+    told = dict.fromkeys(rejected, (Code.STORE_REJECTED, "the database refused a value of this event"))
+    if foretold:
+        again = (offset for offset in reading.offsets.tolist() if offset in foretold)
+        told |= {offset: (foretold[offset], "it was refused when it was counted first") for offset in again}
+    return told
 
 
 def _are_plain(reading: Reading, partition_of: Callable[[str], int]) -> bool:

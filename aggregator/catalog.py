@@ -75,6 +75,7 @@ class Catalog:
     head: int
     timelines: Mapping[str, Timeline]  # by event type
     versions: Mapping[int, Meter]  # by meter version, those of the past too
+    since_us: int | None = None  # no meter counts an event of before; None: there is no such time
 
     @property
     def kinds(self) -> dict[int, str]:
@@ -87,8 +88,13 @@ class Catalog:
         return {version: meter.window_us for version, meter in self.versions.items()}
 
 
-def compile_catalog(stored: StoredCatalog) -> Catalog:
-    """The catalog as the fold uses it; a version is in force until the next one of its meter."""
+def compile_catalog(stored: StoredCatalog, since_us: int | None = None) -> Catalog:
+    """The catalog as the fold uses it; a version is in force until the next one of its meter.
+
+    Args:
+        stored: all versions.
+        since_us: event time before which nothing is to be counted; None to count all.
+    """
     by_meter: dict[str, list[StoredVersion]] = {}
     for version in sorted(stored.versions, key=lambda v: (v.meter, v.version)):
         by_meter.setdefault(version.meter, []).append(version)
@@ -102,9 +108,12 @@ def compile_catalog(stored: StoredCatalog) -> Catalog:
             compiled[meter.meter_version_id] = meter
             start_us = version.effective_from_us
             end_us = None if successor is None else successor.effective_from_us
+            if since_us is not None:
+                start_us = since_us if start_us is None else max(start_us, since_us)
             if successor is None or end_us is not None:  # a successor from the beginning leaves it no time
                 spans.setdefault(meter.event_type, []).append((start_us, end_us, meter))
-    return Catalog(stored.head, {kind: _timeline(of_type) for kind, of_type in spans.items()}, compiled)
+    timelines = {kind: _timeline(of_type) for kind, of_type in spans.items()}
+    return Catalog(stored.head, timelines, compiled, since_us)
 
 
 def _timeline(spans: list[tuple[int | None, int | None, Meter]]) -> Timeline:

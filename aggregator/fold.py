@@ -63,7 +63,9 @@ def fold(
         raise ValueError(msg)
     with localcontext(EXACT):
         frontiers = frontiers_us(reading, state)
-        admission = admit(reading, frontiers, state.rules, _partition_of(state.rules), rejected)
+        admission = admit(
+            reading, frontiers, state.rules, _partition_of(state.rules), rejected, state.foretold
+        )
         candidates = admission.candidates
         identifier = _identifier(state.rules.identity_key)
         is_void = _is_void(candidates)

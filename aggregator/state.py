@@ -1,12 +1,13 @@
 """What one partition remembers between batches: read at the claim, carried forward by every fold."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, overload
 
 from aggregator.groups import GroupKey as GroupKey  # noqa: PLC0414 - part of this vocabulary
 from aggregator.groups import GroupSets, GroupValues, settled_groups
 from aggregator.memory import HOURS_PER_RUN, I64, Memory, remembered
+from schemas.codes import Code
 from schemas.instant import HOUR_US
 
 
@@ -57,6 +58,8 @@ class PartitionState:
     archive: Mapping[int, ArchivedHour]  # event hour -> ids, loaded for repairs older than the memory
     groups: GroupSets  # group values already seen, for cardinality limits
     caps_us: Mapping[int, int]  # offset -> timestamp to use instead of a broker clock that jumped
+    foretold: Mapping[int, Code] = field(default_factory=dict)
+    """By offset, why a record was refused if that rests on what is not read again."""
 
 
 @dataclass(frozen=True, slots=True)

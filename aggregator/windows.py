@@ -125,7 +125,8 @@ def rows_by_meter(accepted: Accepted, catalog: Catalog) -> Iterator[tuple[Meter,
                 for meter in meters:
                     by_version[meter.meter_version_id].append(meter.applying(accepted.events, span))
     for row, version in accepted.repaired_for.items():
-        if version in catalog.versions:
+        is_counted = catalog.since_us is None or accepted.times_us[row] >= catalog.since_us
+        if version in catalog.versions and is_counted:
             by_version[version].append(np.array([row]))
     for version, parts in sorted(by_version.items()):
         yield catalog.versions[version], parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))

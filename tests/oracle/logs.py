@@ -78,10 +78,12 @@ class StoredCatalog:
     versions: Sequence[StoredVersion]
 
 
-def catalog(text: str = METERS_YAML, ids: Mapping[str, int] = METER_IDS) -> Catalog:
+def catalog(
+    text: str = METERS_YAML, ids: Mapping[str, int] = METER_IDS, since_us: int | None = None
+) -> Catalog:
     meters = load_catalog(text, "meters.yaml").meters
     return compile_catalog(
-        StoredCatalog(3, [StoredVersion(ids[m.name], m.name, 1, m.definition()) for m in meters])
+        StoredCatalog(3, [StoredVersion(ids[m.name], m.name, 1, m.definition()) for m in meters]), since_us
     )
 
 

@@ -1,6 +1,7 @@
 """Folding a log as a worker does: cut anywhere, one batch in flight, a store asked, restarts between."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ class SmallStore:
         since_hour = live_since_hour(state.rules, last.frontier_us)
         entries = [ids for batch in self.batches for hour, ids in batch.ids.items() if hour >= since_hour]
         claimed = Claimed(state.partition, last.next_offset, last.frontier_us, last.newest_time_us, last.last)
-        return opened(state.rules, claimed, b"".join(entries), {})
+        return replace(opened(state.rules, claimed, b"".join(entries), {}), foretold=state.foretold)
 
     def answer(self, state: PartitionState, needs: Needs) -> PartitionState:
         archive = {
@@ -75,8 +76,9 @@ def fold_all(
     store = SmallStore()
     flight: Batch | None = None
     end = records[-1].offset + 1 if records else 0
-    inside = sorted({cut.offset: cut for cut in cuts if 0 < cut.offset < end}.values())
-    edges = [Cut(0), *inside, Cut(end)] if end else []
+    start = state.next_offset
+    inside = sorted({cut.offset: cut for cut in cuts if start < cut.offset < end}.values())
+    edges = [Cut(start), *inside, Cut(end)] if end > start else []
     for before, cut in pairwise(edges):
         part = [record for record in records if before.offset <= record.offset < cut.offset]
         reading = read(state.partition, before.offset, cut.offset, part)
