@@ -77,6 +77,8 @@ class Comparison:
     money: dict[str, Amounts] = field(default_factory=dict)  # by currency: newest versions of rated totals
     grown_windows: int = 0  # that usage has been added to since the replay: not compared
     unrated_totals: int = 0  # that the counted schema has not come to yet: not compared
+    since_us: int | None = None  # nothing is compared that is of before, for the replay is of a range
+    cut_periods: int = 0  # rated periods that begin before and end after: not compared
 
     @property
     def identical(self) -> bool:

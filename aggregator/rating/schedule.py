@@ -65,6 +65,12 @@ def due_at(terms: Terms, meters: Meters, instant_us: int) -> Due | None:
     return _due(terms, meters, lambda found: period_of(found, terms.calendar, instant_us))
 
 
+def whole_period_from_us(terms: Terms, meters: Meters, since_us: int) -> int:
+    """Where the first period can begin of which nothing lies before an instant."""
+    due = due_at(terms, meters, since_us)
+    return since_us if due is None or due.period.start_us == since_us else due.period.end_us
+
+
 def period_at_cut(terms: Terms, period_start_us: int, cut_us: int) -> RatedPeriod | None:
     """A period as a cut knows it."""
     return period_of(era_at(terms.eras, cut_us).stretches, terms.calendar, period_start_us)

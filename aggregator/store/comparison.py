@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aggregator.comparison import ADDABLE, Aspect, Comparison, Pair, Row, paired
 from aggregator.store import finality, rating, terms
-from aggregator.store.connection import Connection
+from aggregator.store.connection import Connection, stored_us
 from aggregator.store.replay import CORRECTIONS, Shadow
 from aggregator.store.statements import STATEMENTS
 
@@ -21,6 +21,9 @@ PARTITIONS: Final = Aspect(
         *("tick", "gap", "lost", "unmetered", "late_by_pipeline"),
     ),
 )
+FRONTIERS: Final = Aspect("partition", ("partition",), ("next_offset", "frontier"))
+"""Of a range, which has its own beginning."""
+
 METERS: Final = Aspect(
     "meter",
     ("partition", "meter"),
@@ -68,6 +71,7 @@ RATED_TOTALS: Final = Aspect(
 
 _STATEMENTS: Final = {
     PARTITIONS: "compare_partitions",
+    FRONTIERS: "compare_frontiers",
     METERS: "compare_meters",
     WINDOWS: "compare_windows",
     MEMBERS: "compare_members",
@@ -84,14 +88,16 @@ _STATEMENTS: Final = {
 async def compare(counted: Connection, replayed: Connection, shadow: Shadow) -> Comparison:
     """Compare everything that the log came to up to where a replay of it ended.
 
-    What the counted schema has added since is left out, and counted as such.
+    What the counted schema has added since is left out, and counted as such. A replay of a range is compared
+    from its start on; what the ledgers say of batches and of repairs has no time, and is left out then.
 
     Args:
         counted: to the schema that counts the topic, or another replay of it.
         replayed: to the shadow schema.
         shadow: what that says of itself.
     """
-    found = Comparison()
+    since_us = shadow.begins.since_us
+    found = Comparison(since_us=since_us)
     async with (
         counted.transaction(isolation="repeatable_read", readonly=True),
         replayed.transaction(isolation="repeatable_read", readonly=True),
@@ -99,21 +105,22 @@ async def compare(counted: Connection, replayed: Connection, shadow: Shadow) -> 
         sides = Sides(counted, replayed)
         ends = {**shadow.ends, CORRECTIONS: shadow.next_correction}
         limits = list(ends), list(ends.values())
-        for aspect in (PARTITIONS, METERS):
+        for aspect in (PARTITIONS, METERS, REPAIRS) if since_us is None else (FRONTIERS,):
             async for pair in sides.pairs(aspect, *limits):
                 found.take(aspect, pair)
-        grown = await _compare_windows(sides, found, ends)
-        async for pair in sides.pairs(MEMBERS, *limits):
+        windows = *limits, stored_us(since_us)
+        grown = await _compare_windows(sides, found, ends, windows)
+        async for pair in sides.pairs(MEMBERS, *windows):
             if pair.key[: len(_WINDOW)] not in grown:
                 found.take(MEMBERS, pair)
-        async for pair in sides.pairs(POINTS, *limits):
+        async for pair in sides.pairs(POINTS, *windows):
             found.take(POINTS, pair)
-        async for pair in sides.pairs(ADJUSTMENTS, *limits):
+        async for pair in sides.pairs(ADJUSTMENTS, *windows):
             found.take(ADJUSTMENTS, pair)
             _add_up(found, pair, pair.key[-1], ADJUSTMENTS)
-        for aspect in (QUARANTINE, REPAIRS):
-            async for pair in sides.pairs(aspect, *limits):
-                found.take(aspect, pair)
+        compared_from = [shadow.begins.compared_from.get(partition, 0) for partition in ends]
+        async for pair in sides.pairs(QUARANTINE, *windows, compared_from):
+            found.take(QUARANTINE, pair)
         await _compare_terms(sides, found)
         if shadow.log_time_us is not None:
             await _compare_what_is_final(sides, found, shadow.log_time_us)
@@ -142,11 +149,13 @@ class Sides:
             yield Row(columns[:split], columns[split:])
 
 
-async def _compare_windows(sides: Sides, found: Comparison, ends: Mapping[int, int]) -> set[tuple[Any, ...]]:
+async def _compare_windows(
+    sides: Sides, found: Comparison, ends: Mapping[int, int], arguments: Sequence[object]
+) -> set[tuple[Any, ...]]:
     """Compare windows; the keys of those that have grown since."""
     grown = set()
     last_offset, shard = WINDOWS.values.index("last_offset"), WINDOWS.key.index("shard")
-    async for pair in sides.pairs(WINDOWS, list(ends), list(ends.values())):
+    async for pair in sides.pairs(WINDOWS, *arguments):
         if pair.counted is not None and pair.counted.values[last_offset] >= ends[pair.key[shard]]:
             grown.add(pair.key)
             continue
@@ -169,7 +178,9 @@ async def _compare_what_is_final(sides: Sides, found: Comparison, log_time_us: i
         async for pair in sides.pairs(WATERMARKS):
             found.take(WATERMARKS, pair)
     has_rated = await rating.is_rated(sides.counted, log_time_us, await terms.known(sides.counted))
-    async for pair in sides.pairs(RATED_TOTALS, log_time_us):
+    arguments = log_time_us, stored_us(found.since_us)
+    found.cut_periods = await sides.counted.fetchval(STATEMENTS["cut_periods"], *arguments)
+    async for pair in sides.pairs(RATED_TOTALS, *arguments):
         if pair.counted is None and not has_rated:
             found.unrated_totals += 1
             continue

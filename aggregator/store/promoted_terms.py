@@ -12,7 +12,7 @@ from aggregator.applying.catalog_plan import ChangeKind
 from aggregator.comparison import Row, paired
 from aggregator.promotion import Refused
 from aggregator.store import comparison, load, price_changes, prices
-from aggregator.store.connection import Connection
+from aggregator.store.connection import Connection, stored_us
 from aggregator.store.replay import Promotion, Shadow
 from aggregator.store.statements import STATEMENTS
 from schemas.instant import format_time
@@ -63,7 +63,7 @@ async def lacking(counted: Connection, replayed: Connection, shadow: Shadow) -> 
     if found.changes and not found.refused:
         found.refused = await _refused(counted, found.changes)
         if shadow.log_time_us is not None:
-            found.money = [one async for one in _money(sides, shadow.log_time_us)]
+            found.money = [one async for one in _money(sides, shadow.log_time_us, shadow.begins.since_us)]
     return found
 
 
@@ -89,10 +89,13 @@ async def _refused(counted: Connection, changes: Sequence[TermsChange]) -> list[
     ]
 
 
-async def _money(sides: comparison.Sides, log_time_us: int) -> AsyncIterator[PeriodMoney]:
+async def _money(
+    sides: comparison.Sides, log_time_us: int, since_us: int | None
+) -> AsyncIterator[PeriodMoney]:
+    arguments = log_time_us, stored_us(since_us)
     async for pair in paired(
-        _newest(sides.rows(sides.counted, comparison.RATED_TOTALS, (log_time_us,))),
-        _newest(sides.rows(sides.replayed, comparison.RATED_TOTALS, (log_time_us,))),
+        _newest(sides.rows(sides.counted, comparison.RATED_TOTALS, arguments)),
+        _newest(sides.rows(sides.replayed, comparison.RATED_TOTALS, arguments)),
     ):
         if pair.counted is not None and pair.replayed is not None and pair.counted != pair.replayed:
             subscription, period_start_us = pair.key

@@ -12,7 +12,7 @@ from aggregator.promotion import Difference, Placed, Refused
 from aggregator.replacement import Element, Part, content
 from aggregator.store import audit, catalog, finality, load, prices, promoted_terms, replay
 from aggregator.store.catalog import CatalogState
-from aggregator.store.connection import Connection, json_text
+from aggregator.store.connection import Connection, json_text, stored_us
 from aggregator.store.errors import Overtaken
 from aggregator.store.finality import Finality
 from aggregator.store.load import StoredCatalog
@@ -58,7 +58,7 @@ async def propose(
     shadow: Shadow,
     meters: Collection[str] | None,
 ) -> Proposal:
-    """Find what final windows lack, by what a replay says of them.
+    """Find what final windows lack, by what a replay says of them; of a range, those from its start on.
 
     Args:
         counted: to the schema that counts the topic.
@@ -77,7 +77,13 @@ async def propose(
         of_theirs = promotion.timelines(theirs.versions)
         before = await _final_before(counted, replayed, meters)
         limits = {**shadow.ends, CORRECTIONS: next_number}
-        arguments = [list(limits), list(limits.values()), list(before), list(before.values())]
+        arguments = [
+            list(limits),
+            list(limits.values()),
+            list(before),
+            list(before.values()),
+            stored_us(shadow.begins.since_us),
+        ]
         refused: dict[tuple[str, str], Refused] = {}
 
         def put(difference: Difference) -> None:

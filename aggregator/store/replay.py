@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from aggregator.catalog import StoredVersion
@@ -109,6 +110,13 @@ class Source(Decisions):
         return max((one.next_number for one in self.promotions), default=0)
 
 
+class Begins(NamedTuple):
+    """What of a log a replay compares; all of it if there is no instant."""
+
+    since_us: int | None = None  # windows that start then or later
+    compared_from: Mapping[int, int] = MappingProxyType({})  # by partition: none of their usage lies before
+
+
 class Shadow(NamedTuple):
     """What a shadow schema says of itself."""
 
@@ -117,6 +125,7 @@ class Shadow(NamedTuple):
     log_time_us: int | None  # it is closed and rated up to here
     next_correction: int
     ends: Mapping[int, int]  # by partition: the offset that the replay went up to
+    begins: Begins = Begins()
 
 
 async def decisions(connection: Connection) -> Decisions:
@@ -207,6 +216,7 @@ async def begin(
     counted_schema: str,
     taken: Source,
     versions: Sequence[StoredVersion] | None,
+    begins: Begins,
     who: str,
 ) -> None:
     """Give a schema just migrated the rules, partitions, catalog and decisions of another one.
@@ -216,6 +226,7 @@ async def begin(
         counted_schema: the other one's name.
         taken: from it.
         versions: of meters; None for those that it counted by.
+        begins: what of the log is compared.
         who: replays.
     """
     rules = taken.rules
@@ -249,11 +260,13 @@ async def begin(
             taken.closing_us,
             taken.next_correction,
             who,
+            begins.since_us,
         )
         await connection.execute(
             STATEMENTS["insert_replay_ends"],
             [one.claimed.partition for one in taken.partitions],
             [one.claimed.next_offset for one in taken.partitions],
+            [begins.compared_from.get(one.claimed.partition, 0) for one in taken.partitions],
         )
 
 
@@ -328,9 +341,14 @@ async def shadow(connection: Connection) -> Shadow:
     if row is None or not row["has_ended"]:
         reason = "is no replay" if row is None else "is a replay that has not ended"
         raise NotAReplay(f"the schema {reason}: make one with `metering replay --into`")
-    ends = {one["partition"]: one["next_offset"] for one in await connection.fetch(STATEMENTS["replay_ends"])}
+    partitions = await connection.fetch(STATEMENTS["replay_ends"])
     return Shadow(
-        row["counted_schema"], row["has_other_catalog"], row["log_time"], row["next_correction"], ends
+        row["counted_schema"],
+        row["has_other_catalog"],
+        row["log_time"],
+        row["next_correction"],
+        {one["partition"]: one["next_offset"] for one in partitions},
+        Begins(row["since"], {one["partition"]: one["compared_from"] for one in partitions}),
     )
 
 

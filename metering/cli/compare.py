@@ -14,6 +14,7 @@ from metering.cli.exits import Exit
 from metering.cli.output import Json, print_json, print_table, say, time_text
 from metering.replay.sides import both_sides
 from metering.settings import Settings, load_settings
+from schemas.instant import format_time
 from schemas.number import plain_text
 
 _TIMES: Final = frozenset(
@@ -31,7 +32,8 @@ def compare(
 ) -> Exit:
     """Show every difference between what was counted and a replay of it; exit code 1 if there is one.
 
-    Compared is what the replay could know: what has been counted since then is left out.
+    Compared is what the replay could know: what has been counted since then is left out. A replay of a range
+    is compared from its start on.
     """
     found = asyncio.run(_compare(load_settings(), schema))
     if as_json:
@@ -64,6 +66,10 @@ def _show(found: Comparison) -> None:
             ["What", "Of", "Counted", "Replayed"],
             (_row(one) for one in found.differences),
         )
+    if found.since_us is not None:
+        say(f"Of a range: windows, and periods that begin, at {format_time(found.since_us)} or later.")
+    if found.cut_periods:
+        say(f"{found.cut_periods:,} rated periods are left out: the start of the range cuts them.")
     if found.unrated_totals:
         say(f"{found.unrated_totals:,} rated totals are left out: they are not rated yet.")
     if found.grown_windows:
@@ -89,9 +95,14 @@ def _words(columns: Mapping[str, Any]) -> str:
 def _document(found: Comparison) -> dict[str, Any]:
     return {
         "identical": found.identical,
+        "since": None if found.since_us is None else format_time(found.since_us),
         "compared": found.rows,
         "different": found.different,
-        "left_out": {"windows": found.grown_windows, "rated_totals": found.unrated_totals},
+        "left_out": {
+            "windows": found.grown_windows,
+            "rated_totals": found.unrated_totals,
+            "cut_periods": found.cut_periods,
+        },
         "units": _amounts(found.units),
         "money": _amounts(found.money),
         "differences": [

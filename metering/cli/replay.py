@@ -21,6 +21,7 @@ from metering.settings import load_settings
 from metering.telemetry import configure_logging
 from metering.topics import load_contract
 from schemas.catalog import CatalogError, load_catalog
+from schemas.instant import format_time
 
 SQL_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -28,6 +29,10 @@ SQL_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 def replay(
     *,
     into: Annotated[str, Parameter(help="The schema to make; it must not hold anything yet.")],
+    since: Annotated[
+        str | None,
+        Parameter(help="Count only windows that start at this instant or later; by default all."),
+    ] = None,
     catalog: Annotated[
         Path | None,
         Parameter(
@@ -36,12 +41,12 @@ def replay(
     ] = None,
     effective_from: Annotated[
         str | None,
-        Parameter(help="Event time from which --catalog holds; by default from the beginning."),
+        Parameter(help="Event time from which --catalog holds; by default --since, or the beginning."),
     ] = None,
     who: Who = None,
     as_json: Json = False,
 ) -> Exit:
-    """Count everything counted so far once more, into a schema of its own; `metering compare` compares.
+    """Count what was counted so far once more, into a schema of its own; `metering compare` compares.
 
     It reads the log beside the workers, and writes nothing to Kafka nor to the schema that it repeats.
     """
@@ -49,11 +54,15 @@ def replay(
     if effective_from is not None and catalog is None:
         raise UsageError("usage", "--effective-from is an instant for what --catalog says: give both.")
     settings = settings.model_copy(update={"topic": load_contract(settings).name})
+    since_us = instant_us(since, "--since")
     start_us = instant_us(effective_from, "--effective-from")
-    other = None if catalog is None else Recatalogued(_wanted(catalog), start_us)
+    if since_us is not None and start_us is not None and start_us < since_us:
+        raise UsageError("usage", "--effective-from is before --since: nothing of then is counted again.")
+    from_us = since_us if start_us is None else start_us
+    other = None if catalog is None else Recatalogued(_wanted(catalog), from_us)
     configure_logging(settings)
     try:
-        done = uvloop.run(run(settings, _schema(into), other, decided_by(who)))
+        done = uvloop.run(run(settings, _schema(into), since_us, other, decided_by(who)))
     except CatalogDoesNotFitError as refused:
         for error in refused.errors:
             name = error.name if isinstance(error, Refusal) else error.meter
@@ -80,16 +89,23 @@ def _wanted(file: Path) -> Wanted:
     return Wanted(found.meters, found.plans, found.subscriptions, is_whole=False)
 
 
+def _since(done: Replayed) -> str | None:
+    return None if done.since_us is None else format_time(done.since_us)
+
+
 def _show(done: Replayed, *, as_json: bool) -> None:
     if as_json:
         partitions = [
             {"partition": partition, "first_offset": offsets.start, "next_offset": offsets.stop}
             for partition, offsets in sorted(done.ranges.items())
         ]
-        print_json({"schema": done.schema, "topic": done.topic, "partitions": partitions})
+        print_json(
+            {"schema": done.schema, "topic": done.topic, "since": _since(done), "partitions": partitions}
+        )
         return
+    since = "" if done.since_us is None else f", windows from {_since(done)} on"
     print_table(
-        f"Replayed {done.topic} into {done.schema}",
+        f"Replayed {done.topic} into {done.schema}{since}",
         ["Partition", "From", "To"],
         ((str(partition), offsets.start, offsets.stop) for partition, offsets in sorted(done.ranges.items())),
     )

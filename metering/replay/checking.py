@@ -15,28 +15,37 @@ from metering.worker.verification import log_fault, offset_to_compare
 LOG_START_GONE: Final = "log_start_gone"
 
 
+class LogStartGoneError(StoppedError):
+    """Some of what was counted cannot be read any more; `beginnings` say what each partition still has."""
+
+    def __init__(self, sentence: str, beginnings: Mapping[int, int]) -> None:
+        super().__init__(LOG_START_GONE, sentence)
+        self.beginnings = beginnings
+
+
 async def check_log(topic: Topic, source: Source, ways: Mapping[int, Sequence[Leg]]) -> None:
     """Compare the log with what was counted of it.
 
     Raises:
-        StoppedError: it is another log (`log_replaced`), or no longer has what must be read of it
-            (`log_start_gone`).
+        StoppedError: it is another log (`log_replaced`).
+        LogStartGoneError: it no longer has what must be read of it.
     """
     partitions = [one.claimed.partition for one in source.partitions]
     bounds = await topic.brokers.until_done("find the log", lambda: topic.reader.bounds(partitions))
     for one in source.partitions:
         partition = one.claimed.partition
-        _check_beginning(one, ways[partition], bounds[partition])
+        _check_beginning(one, ways[partition], bounds)
         await _check_identity(topic, source, one, bounds[partition])
 
 
-def _check_beginning(one: CountedPartition, way: Sequence[Leg], bounds: Bounds) -> None:
+def _check_beginning(one: CountedPartition, way: Sequence[Leg], bounds: Mapping[int, Bounds]) -> None:
     wanted = reads(one.first_offset, way)
-    if wanted and wanted[0].start < bounds.beginning:
-        raise StoppedError(
-            LOG_START_GONE,
-            f"Partition {one.claimed.partition} was counted from offset {wanted[0].start}, but its log "
-            f"begins at {bounds.beginning} now: what retention has deleted cannot be counted again.",
+    beginning = bounds[one.claimed.partition].beginning
+    if wanted and wanted[0].start < beginning:
+        raise LogStartGoneError(
+            f"Partition {one.claimed.partition} must be read from offset {wanted[0].start}, but its log "
+            f"begins at {beginning} now: what retention has deleted cannot be counted again",
+            {partition: of_one.beginning for partition, of_one in bounds.items()},
         )
 
 

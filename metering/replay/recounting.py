@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -17,6 +18,7 @@ from metering.worker.folder import Work
 from metering.worker.housekeeping import Housekeeping
 from metering.worker.services import Engine
 from metering.worker.stops import Stop, first_cause, stopped_error
+from schemas.codes import Code
 
 if TYPE_CHECKING:
     from metering.worker.owned import Owned
@@ -25,9 +27,17 @@ log = structlog.get_logger(__name__)
 
 RETRY_S: Final = 1.0
 
+Foretold = Mapping[int, Mapping[int, Code]]
+"""Codes of refusals by partition and offset."""
 
-async def recount(engine: Engine, until: Mapping[int, int]) -> None:
+
+async def recount(engine: Engine, until: Mapping[int, int], foretold: Foretold) -> None:
     """Count each of these partitions from where the schema stands to its offset here, and not further.
+
+    Args:
+        engine: to count with.
+        until: where to end, by partition.
+        foretold: of a range, the refusals that it does not find out again.
 
     Raises:
         StoppedError: a partition cannot be counted on; the code says why.
@@ -37,7 +47,7 @@ async def recount(engine: Engine, until: Mapping[int, int]) -> None:
         consumer = replaying_consumer(engine.settings)
         await engine.topic.brokers.until_done("connect", consumer.start)
         try:
-            await _Round(engine, consumer, until).run()
+            await _Round(engine, consumer, until, foretold).run()
         except ExceptionGroup as group:
             error = first_cause(group)
             if not isinstance(error, (KafkaError, OSError, TimeoutError)) or not brokers_pass(error, 0):
@@ -54,10 +64,13 @@ async def recount(engine: Engine, until: Mapping[int, int]) -> None:
 class _Round:
     """One consumer's way, from a claim until everything is committed."""
 
-    def __init__(self, engine: Engine, consumer: AIOKafkaConsumer, until: Mapping[int, int]) -> None:
+    def __init__(
+        self, engine: Engine, consumer: AIOKafkaConsumer, until: Mapping[int, int], foretold: Foretold
+    ) -> None:
         self._engine = engine
         self._consumer = consumer
         self._until = until
+        self._foretold = foretold
         self._owned: dict[int, Owned] = {}
         self._housekeeping = Housekeeping(engine.database, engine.patience)
         self._done = asyncio.Event()
@@ -73,6 +86,8 @@ class _Round:
         for owned in claimed:
             self._consumer.seek(owned.log, owned.position)
             owned.until = self._until[owned.partition]
+            owned.committed = replace(owned.committed, foretold=self._foretold.get(owned.partition, {}))
+            owned.newest = owned.committed
             if owned.stop is not None:
                 self.stopped(owned.stop)
         self._owned.update({owned.partition: owned for owned in claimed})

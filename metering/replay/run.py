@@ -16,10 +16,10 @@ from aggregator.applying.billing_plan import Refusal
 from aggregator.applying.catalog_plan import PlanError
 from aggregator.backdating import backdated
 from aggregator.catalog import StoredVersion
-from aggregator.store import finality, interventions, migrate
+from aggregator.store import finality, interventions, log_range, migrate
 from aggregator.store import replay as store
 from aggregator.store.connection import Connection
-from aggregator.store.replay import Source
+from aggregator.store.replay import Begins, Source
 from aggregator.store.replayed_terms import billing_state, with_terms
 from metering.database import database
 from metering.errors import UsageError
@@ -28,9 +28,10 @@ from metering.process.health import Readiness
 from metering.process.patience import Patience, brokers_pass, database_passes
 from metering.process.shutdown import Shutdown
 from metering.rater import Rater
-from metering.replay.checking import check_log
+from metering.replay.beginning import check_since, naming_the_earliest
+from metering.replay.checking import LogStartGoneError, check_log
 from metering.replay.legs import Leg, legs
-from metering.replay.recounting import recount
+from metering.replay.recounting import Foretold, recount
 from metering.settings import Settings
 from metering.telemetry import Telemetry, no_telemetry
 from metering.worker.catalog import CurrentCatalog
@@ -77,19 +78,24 @@ class Replayed:
     schema: str
     topic: str
     ranges: Mapping[int, range]  # offsets by partition
+    since_us: int | None  # windows from there on; None: all
 
 
-async def replay(settings: Settings, into: str, catalog: Recatalogued | None, who: str) -> Replayed:
-    """Count everything that the schema of the settings has counted so far once more, into another schema.
+async def replay(
+    settings: Settings, into: str, since_us: int | None, catalog: Recatalogued | None, who: str
+) -> Replayed:
+    """Count what the schema of the settings has counted so far once more, into another schema.
 
     Args:
         settings: of the schema that was counted, with its owner's rights.
         into: the shadow schema; it is made, and must not hold anything yet.
+        since_us: count only windows that start then or later; None for all.
         catalog: other meters to count by, or other terms to rate by; None for the same.
         who: replays.
 
     Raises:
-        UsageError: the shadow schema is not empty (`schema_not_empty`).
+        UsageError: the shadow schema is not empty (`schema_not_empty`), or nothing can begin at that instant
+            (`since_unaligned`, `since_not_counted`).
         StoppedError: the log cannot be replayed: `log_start_gone`, `log_replaced`, `topic_mismatch`, …
         CatalogDoesNotFitError: the catalog is refused.
     """
@@ -105,8 +111,13 @@ async def replay(settings: Settings, into: str, catalog: Recatalogued | None, wh
                 f"This schema counts {source.rules.name}, the setting is {settings.topic}",
             )
         versions = _versions(source, catalog)
+        if since_us is not None:
+            check_since(source, [source.catalog.versions, versions or ()], since_us)
         source = _with_terms(source, versions, catalog)
         await _require_empty(counted, into)
+        whole, part = source, None
+        if since_us is not None:
+            source, part = await log_range.narrowed(counted, source, since_us)
     ways = _ways(source)
     shadow = settings.model_copy(update={**_QUIET, "postgres_schema": into})
     async with AsyncExitStack() as opened:
@@ -116,20 +127,27 @@ async def replay(settings: Settings, into: str, catalog: Recatalogued | None, wh
             async with asyncio.timeout(START_S):
                 brokers = Patience("brokers", brokers_pass, readiness, telemetry.instruments)
                 topic = await open_topic(shadow, source.rules, brokers, opened)
-        await check_log(topic, source, ways)
+        try:
+            await check_log(topic, source, ways)
+        except LogStartGoneError as gone:
+            async with database(settings) as counted:
+                raise await naming_the_earliest(counted, whole, gone) from gone
         async with database(shadow) as connection:
             await migrate.up(connection)
-            await store.begin(connection, settings.postgres_schema, source, versions, who)
-        async with _engine(shadow, source, topic, readiness, telemetry) as engine:
-            await _count(engine, shadow, ways)
+            begins = Begins() if part is None else Begins(part.since_us, part.compared_from)
+            await store.begin(connection, settings.postgres_schema, source, versions, begins, who)
+            if part is not None:
+                await log_range.begin(connection, part)
+        async with _engine(shadow, source, since_us, topic, readiness, telemetry) as engine:
+            await _count(engine, shadow, ways, {} if part is None else part.foretold)
     if source.closing_us is not None:
-        await _close_and_rate(shadow, source, has_other_meters=versions is not None)
+        await _close_and_rate(shadow, source, since_us, has_other_meters=versions is not None)
     async with database(settings) as counted, database(shadow) as connection:
         await store.end(counted, connection)
     ranges = {
         one.claimed.partition: range(one.first_offset, one.claimed.next_offset) for one in source.partitions
     }
-    return Replayed(into, source.rules.name, ranges)
+    return Replayed(into, source.rules.name, ranges, since_us)
 
 
 def _versions(source: Source, catalog: Recatalogued | None) -> Sequence[StoredVersion] | None:
@@ -183,12 +201,17 @@ def _ways(source: Source) -> dict[int, list[Leg]]:
 
 @asynccontextmanager
 async def _engine(
-    settings: Settings, source: Source, topic: Topic, readiness: Readiness, telemetry: Telemetry
+    settings: Settings,
+    source: Source,
+    since_us: int | None,
+    topic: Topic,
+    readiness: Readiness,
+    telemetry: Telemetry,
 ) -> AsyncIterator[Engine]:
     """What a worker counts with, but for all that makes it a member of a group."""
     connections = Database(settings, telemetry.instruments)
     patience = Patience("database", database_passes, readiness, telemetry.instruments)
-    current = CurrentCatalog(connections, patience)
+    current = CurrentCatalog(connections, patience, since_us)
     flusher = Flusher(connections, patience, f"{version('metering')} replay", telemetry.instruments)
     try:
         await current.reload()
@@ -210,11 +233,13 @@ async def _engine(
         telemetry.close()
 
 
-async def _count(engine: Engine, settings: Settings, ways: Mapping[int, Sequence[Leg]]) -> None:
+async def _count(
+    engine: Engine, settings: Settings, ways: Mapping[int, Sequence[Leg]], foretold: Foretold
+) -> None:
     """Every partition along its way; skips are repeated when all have come to their next one."""
     left = {partition: deque(way) for partition, way in ways.items()}
     while left:
-        await recount(engine, {partition: way[0].until for partition, way in left.items()})
+        await recount(engine, {partition: way[0].until for partition, way in left.items()}, foretold)
         for way in left.values():
             skip = way.popleft().skip
             if skip is not None:
@@ -230,14 +255,24 @@ async def _count(engine: Engine, settings: Settings, ways: Mapping[int, Sequence
         left = {partition: way for partition, way in left.items() if way}
 
 
-async def _close_and_rate(settings: Settings, source: Source, *, has_other_meters: bool) -> None:
+async def _close_and_rate(
+    settings: Settings, source: Source, since_us: int | None, *, has_other_meters: bool
+) -> None:
     """Make final what was, and rate what could be.
 
-    What was promoted before stands beside the same windows again; other meters count it by themselves.
+    What was promoted before stands beside the same windows again; other meters count it by themselves, but
+    for what gauges carry into a range.
     """
+    taken = [
+        one
+        for one in source.corrections
+        if not has_other_meters or (since_us is not None and one.start_us < since_us)
+    ]
     async with database(settings) as connection:
-        if not has_other_meters:
+        if taken:
             async with connection.transaction():
-                await store.insert_corrections(connection, source.promotions, source.corrections)
+                await store.insert_corrections(connection, source.promotions, taken)
         await finality.close(connection, source.closing_us)
+        if since_us is not None:
+            await log_range.schedule(connection, since_us)
     await serve(settings, Rater(settings), Shutdown(), once=True)

@@ -13,6 +13,7 @@ from aggregator.applying.billing_change import Wanted
 from aggregator.store import price_changes
 from aggregator.store.connection import StoreOptions, connect
 from schemas.catalog import load_catalog
+from schemas.control import tick
 
 START_US: Final = 1_780_012_800_000_000
 """Midnight, UTC: periods are days."""
@@ -79,6 +80,14 @@ async def billed(scenario: Scenario, records: int, *, subjects: int = 10) -> Non
     await scenario.catch_up()
     await scenario.commands.run("close", "--once")
     await scenario.commands.run("rate", "--once")
+
+
+def ticks(scenario: Scenario, at_us: int) -> list[Sent]:
+    """What lets every partition's log come to some time."""
+    return [
+        Sent(None, tick("/tests", f"{at_us}-{partition}", at_us, "partition"), (), partition, at_us)
+        for partition in range(scenario.rules.partitions)
+    ]
 
 
 def _late(subjects: int) -> Iterator[Sent]:

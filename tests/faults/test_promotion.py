@@ -5,14 +5,12 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from faults.billed import START_US, apply_terms, rated
+from faults.billed import START_US, apply_terms, rated, ticks
 from faults.conftest import ScenarioFactory
 from faults.scenario import Scenario
 from faults.traffic import Sent
 from oracle.logs import HOUR_US, MINUTE_US, structured
 from oracle.recount import SpokenEvent
-
-from schemas.control import tick
 
 FOUND, REFUSED = 1, 4
 PRICE: Final = Decimal(2)
@@ -76,12 +74,7 @@ def usage() -> Iterator[Sent]:
 
 async def rate_at(scenario: Scenario, hours: int) -> None:
     """Let every partition's log come to some time of that day, and do all that is due then."""
-    at_us = START_US + hours * HOUR_US
-    ticks = [
-        Sent(None, tick("/tests", f"{hours}-{partition}", at_us, "partition"), (), partition, at_us)
-        for partition in range(scenario.rules.partitions)
-    ]
-    await scenario.publish(ticks)
+    await scenario.publish(ticks(scenario, START_US + hours * HOUR_US))
     await scenario.catch_up()
     await scenario.commands.run("close", "--once")
     await scenario.commands.run("rate", "--once")

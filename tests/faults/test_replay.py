@@ -48,7 +48,7 @@ async def test_a_replay_is_identical_however_it_is_cut_and_whoever_counted(
         await scenario.commands.run("replay", "--into", f"shadow_{place}", **sizes)
         found = await compared(scenario, f"shadow_{place}")
         assert found["identical"]
-        assert found["left_out"] == {"windows": 0, "rated_totals": 0}
+        assert found["left_out"] == {"windows": 0, "rated_totals": 0, "cut_periods": 0}
     await scenario.commands.run("doctor", METERING_POSTGRES_SCHEMA="shadow_1")
 
     # What is counted afterwards is not the replay's to know.
@@ -189,5 +189,5 @@ async def test_rated_documents_are_the_same_to_the_byte(
         assert found["identical"]
         assert found["compared"]["rated_total"] == len(versions)
         assert found["compared"]["watermark"] == len(METERS)
-        assert found["left_out"] == {"windows": 0, "rated_totals": 0}
+        assert found["left_out"] == {"windows": 0, "rated_totals": 0, "cut_periods": 0}
         assert found["money"]["USD"]["counted"] == found["money"]["USD"]["replayed"] != "0"

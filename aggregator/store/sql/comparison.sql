@@ -1,5 +1,6 @@
 -- Two schemas are compared by natural keys, in order of them: ids of series and versions are each schema's own.
 -- $1, $2: partitions, and up to which offset each of them counts here; what lies behind is another day's work.
+-- $3: the instant before which a replay of a range has no windows; -infinity for a whole one.
 -- `groups` is a JSON object by name, empty for the `other` series.
 
 -- name: compare_windows
@@ -18,7 +19,7 @@ SELECT
 FROM named AS n
 JOIN usage_window AS w ON w.series_id = n.series_id
 JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = w.shard
-WHERE w.first_offset < e.next_offset
+WHERE w.first_offset < e.next_offset AND w.window_start >= $3
 ORDER BY 1, 2, 3, 4, 5
 
 -- name: compare_members
@@ -36,7 +37,7 @@ SELECT n.meter, n.subject, n.groups, m.window_start, m.shard, m.member
 FROM named AS n
 JOIN window_member AS m ON m.series_id = n.series_id
 JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = m.shard
-WHERE EXISTS (
+WHERE m.window_start >= $3 AND EXISTS (
     SELECT FROM usage_window AS w
     WHERE w.series_id = m.series_id AND w.window_start = m.window_start AND w.shard = m.shard
         AND w.first_offset < e.next_offset
@@ -58,7 +59,7 @@ SELECT n.meter, n.subject, n.groups, p.window_start, p.shard, p.point_time, p.po
 FROM named AS n
 JOIN window_point AS p ON p.series_id = n.series_id
 JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = p.shard
-WHERE p.point_offset < e.next_offset
+WHERE p.point_offset < e.next_offset AND p.window_start >= $3
 ORDER BY 1, 2, 3, 4, 5, 6, 7
 
 -- name: compare_adjustments
@@ -78,17 +79,21 @@ SELECT
 FROM adjustment AS a
 JOIN named AS n ON n.series_id = a.series_id
 JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = a.partition
-WHERE a.record_offset < e.next_offset
+WHERE a.record_offset < e.next_offset AND a.window_start >= $3
 ORDER BY 1, 2, 3
 
 -- name: compare_quarantine
+-- $4: of a range, the offset of each partition before which nothing of it lies. What is known to speak of a time before
+-- $3 is left out: of such events a range knows only what is remembered.
 SELECT
     q.partition, q.record_offset, coalesce(v.meter, '') COLLATE "C" AS meter,
     q.code, q.source, q.id, q.type, q.subject, q.event_time, q.origin
 FROM quarantine AS q
-JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = q.partition
+JOIN unnest($1::integer[], $2::bigint[], $4::bigint[]) AS e (partition, next_offset, compared_from)
+    ON e.partition = q.partition
 LEFT JOIN meter_version AS v ON v.meter_version_id = q.meter_version_id
-WHERE q.record_offset < e.next_offset
+WHERE q.record_offset < e.next_offset AND q.record_offset >= e.compared_from
+    AND coalesce(q.event_time, 'infinity') >= $3
 ORDER BY 1, 2, 3
 
 -- name: compare_repairs
@@ -110,6 +115,15 @@ SELECT
     sum(b.quarantined)::bigint AS quarantined, sum(b.tick)::bigint AS tick, sum(b.gap)::bigint AS gap,
     sum(b.lost)::bigint AS lost, sum(b.unmetered)::bigint AS unmetered,
     sum(b.late_by_pipeline)::bigint AS late_by_pipeline
+FROM batch AS b
+JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = b.partition
+WHERE b.first_offset < e.next_offset
+GROUP BY b.partition
+ORDER BY 1
+
+-- name: compare_frontiers
+-- Of a range, whose ledger begins elsewhere: where it ends.
+SELECT b.partition, max(b.next_offset) AS next_offset, max(b.log_time) AS frontier
 FROM batch AS b
 JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = b.partition
 WHERE b.first_offset < e.next_offset
@@ -147,11 +161,16 @@ FROM subscription_version AS s
 ORDER BY 1, 2, 3
 
 -- name: compare_rated_totals
--- $1: versions whose cut is later are another day's work.
+-- $1: versions whose cut is later are another day's work. $2: periods that begin earlier are not wholly in a range.
 SELECT
     r.subscription, r.period_start, r.version,
     r.customer, r.period_end, r.cut, r.currency, r.amount, r.unrounded_amount, r.difference, r.digest,
     row_number() OVER (PARTITION BY r.subscription, r.period_start ORDER BY r.version DESC) = 1 AS is_newest
 FROM rated_total AS r
-WHERE r.cut <= $1
+WHERE r.cut <= $1 AND r.period_start >= $2
 ORDER BY 1, 2, 3
+
+-- name: cut_periods
+-- Rated periods that begin before the start $2 of a range, and end after it; $1 as above.
+SELECT count(*) FROM rated_total AS r
+WHERE r.cut <= $1 AND r.period_start < $2 AND r.period_end > $2 AND r.version = 1

@@ -156,7 +156,8 @@ WHERE coalesce(l.events, 0) <> coalesce(w.events, 0) OR coalesce(l.value, 0) <> 
 ORDER BY 1, 2
 
 -- name: doctor_adjustment_totals
--- Corrections come from a replay, not from the log: no ledger knows them.
+-- Corrections come from a replay, not from the log: no ledger knows them. Nor does that of a replayed range know what
+-- gauges carry into it.
 SELECT
     coalesce(l.partition, a.partition) AS partition, coalesce(l.meter_version_id, a.meter_version_id) AS meter_version_id,
     coalesce(l.kind, a.kind) AS kind,
@@ -177,6 +178,7 @@ FULL JOIN (
     FROM adjustment AS a
     LEFT JOIN meter_version AS v ON v.meter_version_id = a.meter_version_id
     WHERE a.kind <> 'correction'
+        AND a.window_start >= coalesce((SELECT r.since FROM replay AS r), '-infinity')
     GROUP BY a.partition, a.meter_version_id, a.kind
 ) AS a ON a.partition = l.partition AND a.meter_version_id = l.meter_version_id AND a.kind = l.kind
 WHERE coalesce(l.events, 0) <> coalesce(a.events, 0) OR coalesce(l.value, 0) <> coalesce(a.value, 0)
@@ -265,7 +267,8 @@ WHERE coalesce(m.members, 0) NOT BETWEEN 1 AND coalesce(w.events, 0)
 ORDER BY 1, 2, 3
 
 -- name: doctor_points
--- A window of a gauge has the points of its events, and holds the newest; points have such a window.
+-- A window of a gauge has the points of its events, and holds the newest; points have such a window, but for those
+-- that are carried into a replayed range.
 SELECT
     coalesce(w.series_id, p.series_id) AS series_id, coalesce(w.window_start, p.window_start) AS window_start,
     coalesce(w.shard, p.shard) AS shard, coalesce(w.events, 0) AS events, coalesce(p.points, 0) AS points,
@@ -283,6 +286,7 @@ FULL JOIN (
         (array_agg(p.point_offset ORDER BY p.point_time DESC, p.point_offset DESC))[1] AS newest_offset,
         (array_agg(p.value ORDER BY p.point_time DESC, p.point_offset DESC))[1] AS newest_value
     FROM window_point AS p
+    WHERE p.window_start >= coalesce((SELECT r.since FROM replay AS r), '-infinity')
     GROUP BY p.series_id, p.window_start, p.shard
 ) AS p ON p.series_id = w.series_id AND p.window_start = w.window_start AND p.shard = w.shard
 WHERE coalesce(w.events, 0) <> coalesce(p.points, 0)
@@ -390,6 +394,7 @@ WHERE q.partition IS NULL OR o.partition IS NULL
 ORDER BY 1, 2
 
 -- name: doctor_repair_origins
+-- What was refused before a replayed range begins is not in its quarantine.
 SELECT
     r.origin_partition, r.origin_offset, r.origin_code, r.meter_version_id, count(*) AS repairs,
     min(r.partition) AS partition, min(r.record_offset) AS record_offset, bool_or(q.partition IS NOT NULL) AS is_in_quarantine
@@ -397,6 +402,10 @@ FROM counted_repair AS r
 LEFT JOIN quarantine AS q
     ON q.partition = r.origin_partition AND q.record_offset = r.origin_offset
     AND q.meter_version_id = r.meter_version_id AND q.code = r.origin_code
+WHERE NOT EXISTS (
+    SELECT FROM replay AS s JOIN ingest_partition AS p ON p.partition = r.origin_partition
+    WHERE s.since IS NOT NULL AND r.origin_offset < p.first_offset
+)
 GROUP BY r.origin_partition, r.origin_offset, r.origin_code, r.meter_version_id
 HAVING count(*) > 1 OR NOT bool_or(q.partition IS NOT NULL)
 ORDER BY 1, 2, 4
@@ -419,7 +428,8 @@ HAVING count(*) <> max(a.attempt)
 ORDER BY 1, 2, 3
 
 -- name: doctor_corrections
--- A promotion and its rows have the same numbers and log time, and no row is without a promotion.
+-- A promotion and its rows have the same numbers and log time, and no row is without a promotion. A range that is
+-- replayed with other meters takes over only what was corrected before it.
 SELECT
     c.first_number AS number, c.next_number - c.first_number AS promoted, count(a.record_offset) AS adjustments
 FROM correction AS c
@@ -428,6 +438,7 @@ LEFT JOIN adjustment AS a
     AND a.record_offset < c.next_number AND a.log_time = c.log_time
 GROUP BY c.first_number, c.next_number
 HAVING count(a.record_offset) <> c.next_number - c.first_number
+    AND NOT EXISTS (SELECT FROM replay AS r WHERE r.since IS NOT NULL AND r.has_other_catalog)
 UNION ALL
 SELECT a.record_offset, 0, 1
 FROM adjustment AS a

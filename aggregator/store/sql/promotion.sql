@@ -1,6 +1,7 @@
 -- name: final_units
 -- What each final window of the meters that add up comes to, with all that stands beside it: $1, $2 are partitions
--- and up to which offset each counts here; $3, $4 meters and the instant before which their windows are compared.
+-- and up to which offset each counts here; $3, $4 meters and the instant before which their windows are compared; $5 the
+-- instant from which on they are.
 WITH named AS MATERIALIZED (
     SELECT
         s.series_id, v.meter COLLATE "C" AS meter, v.definition ->> 'aggregation' AS aggregation, s.subject,
@@ -17,13 +18,13 @@ WITH named AS MATERIALIZED (
 part AS (
     SELECT n.*, w.window_start, w.events, w.value
     FROM named AS n JOIN usage_window AS w ON w.series_id = n.series_id
-    WHERE w.window_start < n.final_before
+    WHERE w.window_start < n.final_before AND w.window_start >= $5
     UNION ALL
     SELECT n.*, a.window_start, a.events, a.value
     FROM named AS n
     JOIN adjustment AS a ON a.series_id = n.series_id
     JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = a.partition
-    WHERE a.window_start < n.final_before AND a.record_offset < e.next_offset
+    WHERE a.window_start < n.final_before AND a.window_start >= $5 AND a.record_offset < e.next_offset
 )
 SELECT
     p.meter, p.subject, p.groups, p.window_start, sum(p.events)::bigint AS events, coalesce(sum(p.value), 0) AS value
@@ -54,7 +55,7 @@ beside AS MATERIALIZED (
     FROM named AS n
     JOIN adjustment AS a ON a.series_id = n.series_id
     JOIN unnest($1::integer[], $2::bigint[]) AS e (partition, next_offset) ON e.partition = a.partition
-    WHERE a.window_start < n.final_before AND a.record_offset < e.next_offset
+    WHERE a.window_start < n.final_before AND a.window_start >= $5 AND a.record_offset < e.next_offset
 ),
 replaced AS MATERIALIZED (
     SELECT
@@ -68,15 +69,15 @@ part AS (
         w.series_id, w.window_start, w.events, w.value, NULL AS member, w.value_time, w.value_offset, false AS is_void,
         n.aggregation IN ('min', 'max', 'last') AS has_value, NULL AS kind, -1 AS record_offset
     FROM named AS n JOIN usage_window AS w ON w.series_id = n.series_id
-    WHERE w.window_start < n.final_before
+    WHERE w.window_start < n.final_before AND w.window_start >= $5
     UNION ALL
     SELECT m.series_id, m.window_start, 0, NULL, m.member, NULL, NULL, false, true, NULL, -1
     FROM named AS n JOIN window_member AS m ON m.series_id = n.series_id
-    WHERE n.aggregation = 'unique' AND m.window_start < n.final_before
+    WHERE n.aggregation = 'unique' AND m.window_start < n.final_before AND m.window_start >= $5
     UNION ALL
     SELECT p.series_id, p.window_start, 0, p.value, NULL, p.point_time, p.point_offset, false, true, NULL, -1
     FROM named AS n JOIN window_point AS p ON p.series_id = n.series_id
-    WHERE n.aggregation = 'gauge' AND p.window_start < n.final_before
+    WHERE n.aggregation = 'gauge' AND p.window_start < n.final_before AND p.window_start >= $5
     UNION ALL
     SELECT
         a.series_id, a.window_start, a.events, a.value, a.member, a.event_time,

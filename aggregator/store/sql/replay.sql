@@ -41,20 +41,22 @@ FROM unnest($1::integer[], $2::text[], $3::integer[], $4::text[], $5::timestampt
 SELECT setval(pg_get_serial_sequence('meter_version', 'meter_version_id'), max(meter_version_id)) FROM meter_version
 
 -- name: insert_replay
-INSERT INTO replay (counted_schema, has_other_catalog, log_time, next_correction, who)
-VALUES ($1, $2, $3, $4, $5)
+INSERT INTO replay (counted_schema, has_other_catalog, log_time, next_correction, who, since)
+VALUES ($1, $2, $3, $4, $5, $6)
 
 -- name: insert_replay_ends
-INSERT INTO replay_end (partition, next_offset) SELECT * FROM unnest($1::integer[], $2::bigint[])
+INSERT INTO replay_end (partition, next_offset, compared_from)
+SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[])
 
 -- name: end_replay
 UPDATE replay SET ended_at = now()
 
 -- name: replay
-SELECT counted_schema, has_other_catalog, log_time, next_correction, ended_at IS NOT NULL AS has_ended FROM replay
+SELECT counted_schema, has_other_catalog, log_time, next_correction, since, ended_at IS NOT NULL AS has_ended
+FROM replay
 
 -- name: replay_ends
-SELECT partition, next_offset FROM replay_end ORDER BY partition
+SELECT partition, next_offset, compared_from FROM replay_end ORDER BY partition
 
 -- name: all_plan_versions
 SELECT plan_version_id, plan, version, definition::text AS definition, effective_from, retired, known_from

@@ -92,6 +92,16 @@ BILLING = [
     "rated_periods_page",
 ]
 
+RANGE = [
+    "boundary_at",
+    "boundary_reaching",
+    "reading_start",
+    "foretold_refusals",
+]
+
+CARRIED = {"carried_points": {"series"}, "carried_adjustments": {"series", "adjustment"}}
+"""They ask of every gauge, so that they may read these; points are many more than they need."""
+
 GROW = """
 INSERT INTO series (meter_version_id, is_other, key, subject, groups)
 SELECT 1 + place % 6, false, decode(lpad(to_hex(place), 32, '0'), 'hex'), 'subject-' || place, '{}'
@@ -175,8 +185,18 @@ async def test_no_statement_reads_a_grown_table_from_end_to_end(grown: Store) ->
     is_grown = await grown_tables(grown.owner, GROWN_ROWS)
     assert len({name for name in is_grown if not name.endswith(("_pkey", "_key"))}) > 15
     assert is_grown >= {"subscription_rating", "pending_cut", "rated_total", "feed", "threshold_crossing"}
-    scanned = {name: await sequential_scans(grown.worker, name) & is_grown for name in (*HOT, *BILLING)}
+    scanned = {
+        name: await sequential_scans(grown.worker, name) & is_grown for name in (*HOT, *BILLING, *RANGE)
+    }
     assert {name: tables for name, tables in scanned.items() if tables} == {}
+
+
+async def test_what_gauges_carry_into_a_range_is_found_without_reading_all_that_they_showed(
+    grown: Store,
+) -> None:
+    is_grown = await grown_tables(grown.owner, GROWN_ROWS)
+    for name, tables in CARRIED.items():
+        assert await sequential_scans(grown.worker, name) & is_grown <= tables, name
 
 
 READS = ["totals", "usage_sums", "usage_windows", "usage_members", "usage_points"]
