@@ -143,7 +143,9 @@ def command_or_skip(name: str) -> str:
     found = shutil.which(name)
     if found is not None:
         return found
-    sentence = f"There is no `{name}` on the PATH (Debian: apt-get install prometheus prometheus-alertmanager)."
+    sentence = (
+        f"There is no `{name}` on the PATH (Debian: apt-get install prometheus prometheus-alertmanager)."
+    )
     if os.environ.get("CI"):
         pytest.fail(sentence)
     pytest.skip(sentence)
