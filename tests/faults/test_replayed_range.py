@@ -42,7 +42,7 @@ DOCUMENTS: Final = (
 )
 
 
-def said(id_: str, at_us: int, time_us: int, n: int = 1, subject: str = "subject-0") -> Sent:
+def said(id_: str, at_us: int, time_us: int, n: object = 1, subject: str = "subject-0") -> Sent:
     """An event of some time, appended at another."""
     event = SpokenEvent("/said", id_, "call", subject, time_us, {"n": n, "model": "steady"})
     return Sent(event.subject.encode(), structured(event), timestamp_us=at_us)
@@ -66,9 +66,13 @@ async def counted_days(scenario: Scenario) -> dict[int, int]:
     await scenario.publish([said("chained", at(59), at(59), 2)])
     await scenario.publish(ticks(scenario, at(61, 40)))
     await scenario.catch_up()
-    # A gauge's point of before, which comes late and is carried into the days that follow.
+    # Of before, and late: a point that a gauge carries into the days that follow, and what none can read.
     await scenario.publish(
-        [said("carried", at(62, 20), at(61), 5), said("chained", at(62, 30), at(62, 30), 3)]
+        [
+            said("carried", at(62, 20), at(61), 5),
+            said("unread", at(62, 20), at(61), "much"),
+            said("chained", at(62, 30), at(62, 30), 3),
+        ]
     )
     for id_, at_us, time_us in (("timely", at(95), at(95)), ("late", at(98, 20), at(95, 50))):
         await scenario.publish(
