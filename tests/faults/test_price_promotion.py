@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from faults.billed import apply_terms, rated
+from faults.billed import rated
 from faults.conftest import ScenarioFactory
 from faults.scenario import Scenario
-from faults.test_promotion import FOUND, PATIENT, REFUSED, SUBJECTS, TERMS, WRONG, ran, rate_at, usage
+from faults.test_promotion import FOUND, REFUSED, SUBJECTS, TERMS, ran, rate_at, rate_wrongly, usage
 
 DAY: Final = "2026-05-29T00:00:00Z"
 PLANS: Final = TERMS[: TERMS.index("subscriptions:")]
@@ -44,12 +44,7 @@ async def test_a_wrong_price_of_a_rated_period_makes_a_version_with_the_differen
     scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
 ) -> None:
     scenario = scenario_on(kafka_bootstrap, database, clock="record")
-    scenario.commands.environment |= PATIENT  # nothing fails here
-    await scenario.commands.run("migrate")
-    await scenario.commands.run("topics", "apply")
-    await apply_terms(scenario, WRONG + TERMS)
-    await scenario.publish(usage())
-    await rate_at(scenario, 26)
+    await rate_wrongly(scenario)
     before = await documents(scenario)
     wrong, right = amounts("2"), amounts("1.5")
     for name, amount in wrong.items():
@@ -121,12 +116,7 @@ async def test_terms_that_do_not_fit_or_have_changed_are_refused(
     scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
 ) -> None:
     scenario = scenario_on(kafka_bootstrap, database, clock="record")
-    scenario.commands.environment |= PATIENT  # nothing fails here
-    await scenario.commands.run("migrate")
-    await scenario.commands.run("topics", "apply")
-    await apply_terms(scenario, WRONG + TERMS)
-    await scenario.publish(usage())
-    await rate_at(scenario, 26)
+    await rate_wrongly(scenario)
     replay = "replay", "--into", "shadow", "--catalog"
     file = str(scenario.write("right.yaml", RIGHT))
     assert await refused(scenario, *replay, file, "--effective-from", MISALIGNED) == {

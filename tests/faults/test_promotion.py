@@ -72,6 +72,16 @@ def usage() -> Iterator[Sent]:
         yield Sent(subject.encode(), structured(event), timestamp_us=log_us)
 
 
+async def rate_wrongly(scenario: Scenario) -> None:
+    """A day of usage, counted and rated by what is to be corrected."""
+    scenario.commands.environment |= PATIENT  # nothing fails here
+    await scenario.commands.run("migrate")
+    await scenario.commands.run("topics", "apply")
+    await apply_terms(scenario, WRONG + TERMS)
+    await scenario.publish(usage())
+    await rate_at(scenario, 26)
+
+
 async def rate_at(scenario: Scenario, hours: int) -> None:
     """Let every partition's log come to some time of that day, and do all that is due then."""
     await scenario.publish(ticks(scenario, START_US + hours * HOUR_US))
@@ -130,12 +140,7 @@ async def test_a_wrong_meter_is_made_good_by_rows_beside_its_windows(
     scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
 ) -> None:
     scenario = scenario_on(kafka_bootstrap, database, clock="record")
-    scenario.commands.environment |= PATIENT  # nothing fails here
-    await scenario.commands.run("migrate")
-    await scenario.commands.run("topics", "apply")
-    await apply_terms(scenario, WRONG + TERMS)
-    await scenario.publish(usage())
-    await rate_at(scenario, 26)
+    await rate_wrongly(scenario)
     before = {total["subscription"]: total for total in await rated(scenario) if total["version"] == 1}
     assert len(before) == 2 * len(SUBJECTS)
 
@@ -192,12 +197,7 @@ async def test_what_no_row_can_make_good_is_refused(
     scenario_on: ScenarioFactory, kafka_bootstrap: str, database: str
 ) -> None:
     scenario = scenario_on(kafka_bootstrap, database, clock="record")
-    scenario.commands.environment |= PATIENT  # nothing fails here
-    await scenario.commands.run("migrate")
-    await scenario.commands.run("topics", "apply")
-    await apply_terms(scenario, WRONG + TERMS)
-    await scenario.publish(usage())
-    await rate_at(scenario, 26)
+    await rate_wrongly(scenario)
     other = """
 meters:
   - {name: spend, event_type: call, aggregation: sum, value: gross, window: 1h, grace: 30m}
